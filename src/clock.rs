@@ -52,12 +52,6 @@ impl Clock {
         self.origin_unix + Duration::from_nanos(at)
     }
 
-    /// The time now, since the Unix epoch.
-    #[must_use]
-    pub(crate) fn unix_now(&self) -> Duration {
-        self.unix(self.now())
-    }
-
     /// A time of this clock as RFC 3339 in UTC with milliseconds.
     #[must_use]
     pub fn rfc3339(&self, at: Nanos) -> String {

@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,7 +16,6 @@ use super::pods::JOB_NAME;
 use super::template::{EXECUTION, FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, PORT, STANDBY};
 use super::{failure, function_container};
 use crate::change_signal::ChangeSignal;
-use crate::clock::parse_rfc3339;
 use crate::id::Token;
 
 /// The pod of a Job that waits for an execution, or that starts, and that another control plane made.
@@ -29,8 +27,6 @@ pub(crate) struct IdlePod {
     pub(super) address: Option<SocketAddr>,
     /// The token with which it announces itself.
     token: Option<Token>,
-    /// Time at which it was made, since the Unix epoch.
-    pub(super) made: Duration,
     function: String,
     template_hash: String,
     /// Held until it is known whether it is taken over.
@@ -73,13 +69,11 @@ impl IdlePod {
         }
         let ip = || pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok();
         let address = function_container::is_running(pod).then(ip).flatten();
-        let made = pod.metadata.creation_timestamp.as_ref()?.0.to_string();
         Some(Self {
             job: labels.get(JOB_NAME)?.clone(),
             pod: pod.name_any(),
             address: address.map(|ip| SocketAddr::new(ip, PORT)),
             token: token_of(pod),
-            made: parse_rfc3339(&made)?,
             function: labels.get(FUNCTION)?.clone(),
             template_hash: labels.get(STANDBY)?.clone(),
             _adoption: None,
@@ -181,7 +175,6 @@ mod tests {
         assert_eq!(idle.job, "fn-f-s1");
         assert_eq!(idle.address.map(|address| address.to_string()).as_deref(), Some("10.0.0.7:8080"));
         assert_eq!(idle.token(), Some(Token { high: 10, low: 11 }));
-        assert_eq!(idle.made, Duration::from_secs(1_796_097_600));
         // Killed in the moment after it had made them, a control plane leaves pods that nobody has seen run.
         let state =
             |state: Value| move |pod: &mut Value| pod["status"]["containerStatuses"][0]["state"] = state;

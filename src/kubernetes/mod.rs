@@ -78,6 +78,7 @@
 //! | `template` | a function's specification as a template of pods |
 //! | `kube_jobs` | the Jobs of one version, one for each attempt |
 //! | `standby_job` | a single-use instance: the pod of a Job that is made ahead of its execution |
+//! | `execution_mark` | the execution that it was given, as it is written to the Job and to its pod |
 //! | `idle_pods` | such instances of an earlier control plane, to be taken over |
 //! | `job` | the object of one Job |
 //! | `finished_jobs` | Jobs that have finished and are kept, and how the oldest go |
@@ -112,6 +113,7 @@ mod calls;
 pub(crate) mod cluster;
 pub(crate) mod context;
 mod deployment;
+mod execution_mark;
 mod failed_create;
 mod failure;
 #[cfg(test)]

@@ -6,18 +6,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::cluster::call;
+use super::cluster::{Cluster, call};
+use super::execution_mark::{self, ExecutionMark};
 use super::idle_pods::IdlePod;
 use super::job::{self, StandbyParameters};
 use super::kube_jobs::{AttemptLife, KubeJobs, nanos};
 use super::pods::PodEnd;
-use super::template::{ASSIGNED, EXECUTION, INCARNATION, STANDBY};
-use crate::backoff::ExponentialBackoff;
+use super::template::INCARNATION;
 use crate::channel::AnswerReceiver;
 use crate::clock::{Nanos, rfc3339};
 use crate::error::ErrorCode;
@@ -36,16 +35,8 @@ const CREATE_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(3000);
 /// Life of a Job that is given no execution: its cluster ends it, where no control plane does.
 const LIFE_S: i64 = 3600;
-/// Time beyond that of the attempt after which the cluster ends a Job that was given one, in seconds.
-const MARGIN_S: i64 = 30;
-/// The first pause between two of the tries.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-/// The longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Time by which the clock of a node may be behind ours.
 const CLOCK_SLACK: Duration = Duration::from_millis(50);
-/// Tries to write down which execution a Job has.
-const MARK_TRIES: usize = 5;
 
 /// The pod of a Job that waits for its execution.
 #[derive(Debug)]
@@ -55,8 +46,10 @@ pub(crate) struct StandbyJob {
     end: AnswerReceiver<PodEnd>,
     /// Its end, once that was told.
     over: Option<PodEnd>,
-    /// Time at which its Job was made, since the Unix epoch.
-    made: Duration,
+    /// Time at which its Job was made or taken over.
+    since: Nanos,
+    /// Age of the Job at that time.
+    age: Duration,
     /// Time at which the API server had taken it.
     created: Nanos,
     /// Time at which its pod was seen to be bound to a node; 0: it was not yet.
@@ -97,9 +90,9 @@ impl StandbyJob {
         );
         cluster.logs.expect(&name, spec.name.as_str(), None);
         let mut end = cluster.pods.end_of_job(&name, &[]);
-        let made = cluster.context.clock.unix(cluster.context.clock.now());
+        let since = cluster.context.clock.now();
         cluster.finished_jobs.began();
-        let until = cluster.context.clock.now() + nanos(CREATE_PATIENCE);
+        let until = since + nanos(CREATE_PATIENCE);
         let created: Cell<Nanos> = Cell::new(0);
         let started = async {
             jobs.make(&object, until).await.map_err(|refused| InstanceProblem::new(refused.reason))?;
@@ -119,7 +112,8 @@ impl StandbyJob {
                     name,
                     end,
                     over: None,
-                    made,
+                    since,
+                    age: Duration::ZERO,
                     created: created.get(),
                     scheduled,
                     pod,
@@ -153,23 +147,16 @@ impl StandbyJob {
         announced: AnswerReceiver<Box<Announcement>>,
         closed: impl Future<Output = ()>,
     ) -> Result<Self, InstanceProblem> {
-        let IdlePod { job: name, pod, address, made, .. } = &idle;
-        let (cluster, all_jobs): (_, Api<Job>) = (jobs.cluster.clone(), jobs.cluster.api());
-        cluster.logs.expect(name, jobs.function.spec.name.as_str(), None);
-        let mut end = cluster.pods.end_of_job(name, &[]);
+        let (name, pod, address) = (idle.job.clone(), idle.pod.clone(), idle.address);
+        let cluster = jobs.cluster.clone();
+        cluster.logs.expect(&name, jobs.function.spec.name.as_str(), None);
+        let mut end = cluster.pods.end_of_job(&name, &[]);
         cluster.finished_jobs.began();
-        // Its life begins anew: it was counted from when the Job was made.
-        let age = cluster.context.clock.unix_now().saturating_sub(*made);
-        let until_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(LIFE_S);
-        let ours = json!({
-            "metadata": { "labels": { INCARNATION: cluster.incarnation } },
-            "spec": { "activeDeadlineSeconds": until_s },
-        });
-        let (name, pod, address, made) = (name.clone(), pod.clone(), *address, *made);
+        let since = cluster.context.clock.now();
+        let aged: Cell<Duration> = Cell::default();
         let adopted = async {
-            let (params, ours) = (PatchParams::default(), Patch::Merge(&ours));
-            let marked = call(all_jobs.patch_metadata(&name, &params, &ours)).await;
-            marked.map_err(|failure| InstanceProblem::new(failure.to_string()))?;
+            let age = take_over(&cluster, &name).await.map_err(InstanceProblem::new)?;
+            aged.set(age);
             // From here on it is none that is deleted with what nobody has taken over.
             drop(idle);
             if let Some(address) = address
@@ -191,7 +178,8 @@ impl StandbyJob {
                 pod,
                 end,
                 over: None,
-                made,
+                since,
+                age: aged.get(),
                 // Of the process before this one.
                 created: 0,
                 scheduled: 0,
@@ -264,15 +252,19 @@ impl StandbyJob {
 
     /// Sees it through the execution that it was given. Returns when its pod is gone; the attempt is told how it ended.
     pub(crate) async fn serve(self, take: StandbyTake) {
-        let Self { jobs, name, end, over, made, pod, .. } = self;
+        let Self { jobs, name, end, over, since, age, pod, .. } = self;
         let StandbyTake { execution, granted, time_left, mut killed, ended, .. } = take;
         let now = jobs.cluster.context.clock.unix(granted).saturating_sub(CLOCK_SLACK);
         jobs.cluster.logs.assign(&name, execution, now);
-        let age = now.saturating_sub(made) + time_left;
-        let deadline_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(MARGIN_S);
-        let mark =
-            ExecutionMark { pod, execution: execution.to_string(), assigned: rfc3339(now), deadline_s };
-        tokio::task::spawn_local(mark.write(jobs.clone(), name.clone()));
+        let mark = ExecutionMark {
+            job: name.clone(),
+            pod,
+            execution: execution.to_string(),
+            assigned: rfc3339(now),
+            age: age + Duration::from_nanos(granted.saturating_sub(since)),
+            time_left,
+        };
+        tokio::task::spawn_local(mark.write(jobs.cluster.clone()));
         jobs.begin();
         let life = match over {
             Some(PodEnd { end, pod }) => AttemptLife { end, kept: Some(pod), uid: None },
@@ -282,6 +274,21 @@ impl StandbyJob {
         jobs.cluster.finished_jobs.ended(had_pod, life.kept);
         jobs.conclude(&name, execution, life, ended).await;
     }
+}
+
+/// Says of a Job that it is ours, and has its life begin anew, which is counted from when it was made. Answers its age,
+/// by the clock of the API server: ours may be another.
+async fn take_over(cluster: &Cluster, name: &str) -> Result<Duration, String> {
+    let jobs: Api<Job> = cluster.api();
+    let patch = async |change: Value| {
+        let patched = call(jobs.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&change))).await;
+        patched.map_err(|failure| failure.to_string())
+    };
+    let ours = patch(json!({ "metadata": { "labels": { INCARNATION: cluster.incarnation } } })).await?;
+    let age = execution_mark::age(&ours.metadata);
+    let until_s = i64::try_from(age.as_secs()).unwrap_or(i64::MAX).saturating_add(LIFE_S);
+    patch(json!({ "spec": { "activeDeadlineSeconds": until_s } })).await?;
+    Ok(age)
 }
 
 /// Waits until the pod of a Job has announced itself. Answers its name, where it listens and what it says of itself.
@@ -319,44 +326,5 @@ async fn check(
         Err(error) => {
             Err(InstanceProblem::new(format!("it announced itself and cannot be reached: {error}")))
         }
-    }
-}
-
-/// Record of the execution that a Job and its pod were given, as it is written to both.
-struct ExecutionMark {
-    pod: String,
-    execution: String,
-    assigned: String,
-    /// Time from the start of the Job after which the cluster ends it, in seconds.
-    deadline_s: i64,
-}
-
-impl ExecutionMark {
-    /// Writes it to the Job and to its pod, beside the execution, which does not wait for it.
-    async fn write(self, jobs: Rc<KubeJobs>, name: String) {
-        let Self { pod, execution, assigned, deadline_s } = self;
-        let (all_jobs, pods): (Api<Job>, Api<Pod>) = (jobs.cluster.api(), jobs.cluster.api());
-        let labels = json!({ EXECUTION: execution, STANDBY: null });
-        let metadata = json!({ "labels": labels, "annotations": { ASSIGNED: assigned } });
-        let of_job = json!({ "metadata": metadata, "spec": { "activeDeadlineSeconds": deadline_s } });
-        let of_pod = json!({ "metadata": metadata });
-        let params = PatchParams::default();
-        let mut pauses = ExponentialBackoff::doubling(PAUSE_MIN, PAUSE_MAX);
-        for _ in 0..MARK_TRIES {
-            let marked = async {
-                call(all_jobs.patch_metadata(&name, &params, &Patch::Merge(&of_job))).await?;
-                call(pods.patch_metadata(&pod, &params, &Patch::Merge(&of_pod))).await
-            };
-            match marked.await {
-                Ok(_) => return,
-                Err(failure) if failure.is_transient() => pauses.pause().await,
-                // It is gone already, or may not be written: it runs all the same.
-                Err(failure) => {
-                    tracing::debug!(job = name, "the execution of a Job was not written down: {failure}");
-                    return;
-                }
-            }
-        }
-        tracing::warn!(job = name, "the execution of a Job was not written down: the API server is away");
     }
 }
