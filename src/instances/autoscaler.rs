@@ -84,10 +84,12 @@ impl Autoscaler {
         populated.retain(|index| self.scale_down_version(*index, now, looks_at_standby));
     }
 
-    /// Stops an instance that waits for an execution, of the function that was not called for the longest time.
+    /// Stops an instance that waits for an execution, of the function that was not called for the longest time. Those that
+    /// wait for the same room are given up before.
     fn release_standby(&self) {
         let versions = self.versions.all();
         let sets = versions.values().filter_map(|version| version.backend.standby_set());
+        sets.clone().for_each(|set| set.give_way());
         if let Some(set) = sets.filter(|set| set.has_ready()).min_by_key(|set| set.last_call()) {
             set.release_one();
         }

@@ -183,10 +183,11 @@ impl Cluster {
         self.owners.borrow().get(function).cloned()
     }
 
-    /// Whether an attempt has met a quota since this was asked, for which a pod may go that waits for an execution.
+    /// Whether a pod may go that waits for an execution: an attempt has met a quota since this was asked, or no node has
+    /// room for the pod of a call.
     #[must_use]
     pub(crate) fn takes_idle_pods(&self) -> bool {
-        self.finished_jobs.take_wants_idle()
+        self.finished_jobs.take_wants_idle() || self.pods.want_room(self.context.clock.now())
     }
 
     /// Metrics of the calls to the API server.

@@ -404,4 +404,4 @@ pub(super) fn nanos(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

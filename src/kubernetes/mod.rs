@@ -61,6 +61,7 @@
 //! | the watch shows that a container has started | `WARM`: its log is followed; `JOB`: it is followed while a reader follows its lines |
 //! | the function's container in the pod of a Job ends, or its Job is gone | the attempt ends, and its log is read; then the Job is one of those that are kept. Where other containers of its pod go on for 10 s more, it is deleted |
 //! | a quota is met by a Job, or by its pod | the oldest Job that is kept is deleted, and the attempt is begun again; where none is kept, an end of another attempt is waited for, and the attempt ends where none runs. Attempts that wait are let go in turn, one for each place that comes free |
+//! | no node has room for a pod that a call waits for | the reserves of other functions give up the pods that wait for room, too; one pod goes that waits for an execution, of the function that was not called for the longest time; every 4 s, while there is no room |
 //! | more Jobs are kept than `--finished-jobs-max` | the oldest are deleted |
 //! | an attempt has posted its result | its pod may end by itself: after `--stop-timeout-ms` for 10 s more where its node says that the container runs, else for 120 s more; then its Job is deleted |
 //! | an attempt is not wanted any more | its Job is deleted; the attempt ends with its pod, or after 5 s |
@@ -97,6 +98,7 @@
 //! | `deployment` | the object of one Deployment, and the template of its pods |
 //! | `watch` | settings of the watches of the API server, their back-off and their log |
 //! | `pods` | one watch of all our pods, which tells Jobs and workloads |
+//! | `no_room` | pods for which no node has room |
 //! | `failed_create` | one watch of `FailedCreate` events: a pod could not be created |
 //! | `logs` | logs of functions in pods: which are read, when, and how many at once |
 //! | `log_source` | logs of pods as a source of lines, read when a client asks |
@@ -132,6 +134,7 @@ mod log_source;
 mod logs;
 #[cfg(test)]
 mod manifests;
+mod no_room;
 pub(crate) mod object_error;
 mod observed_pod;
 pub(crate) mod permissions;

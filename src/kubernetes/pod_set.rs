@@ -149,6 +149,12 @@ impl PodSet {
         self.sync_instances();
     }
 
+    /// Whether calls wait for the first of its pods.
+    #[must_use]
+    pub(super) fn is_needed(&self) -> bool {
+        self.pending_starts.get() > 0 && self.function.queue.waits_for_an_instance()
+    }
+
     /// Releases a pod that the scheduler has retired.
     pub fn stop(&self, instance: InstanceKey) {
         let pod = self.index.borrow().occupant(instance).map(|occupant| occupant.pod.clone());

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,6 +16,7 @@ use kube::{Api, ResourceExt};
 
 use super::finished_jobs::FinishedPod;
 use super::logs::PodLogs;
+use super::no_room::NoRoom;
 use super::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use super::watch::{WatchState, watch_backoff, watch_config};
 use super::workload::Workload;
@@ -23,6 +25,7 @@ use crate::channel;
 use crate::channel::{AnswerReceiver, AnswerSender, oneshot};
 use crate::clock::{Clock, Nanos};
 use crate::error::ErrorCode;
+use crate::function_version::FunctionVersion;
 use crate::messages::control_message::JobEnd;
 
 /// The label by which Kubernetes marks the pods of a Job.
@@ -50,11 +53,28 @@ struct AwaitedJob {
     scheduled: Nanos,
     /// The name of its pod, where that was last shown with the function's container running.
     running: Option<String>,
+    /// Its version, where it was made ahead of an execution.
+    ahead: Option<Arc<FunctionVersion>>,
+    /// No node has room for its pod.
+    no_room: Option<NoRoom>,
 }
 
 impl AwaitedJob {
     fn was_deleted(&self, uid: Option<&str>) -> bool {
         self.deleted.iter().any(|deleted| Some(&**deleted) == uid)
+    }
+
+    fn is_ahead_of(&self, function: &Arc<FunctionVersion>) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| Arc::ptr_eq(ahead, function))
+    }
+
+    fn why_no_room(&self) -> Option<String> {
+        self.no_room.as_ref().map(ToString::to_string)
+    }
+
+    /// Whether a call waits for its pod.
+    fn is_needed(&self) -> bool {
+        self.ahead.as_ref().is_none_or(|function| function.queue.waits_for_an_instance())
     }
 }
 
@@ -65,6 +85,8 @@ pub struct Pods {
     attempts: RefCell<HashMap<String, AwaitedJob>>,
     /// The pods of `WARM` functions, by the function's name.
     workloads: RefCell<HashMap<String, Rc<Workload>>>,
+    /// Such pods for which no node has room, by their name, each with its function.
+    warm_without_room: RefCell<HashMap<String, (String, NoRoom)>>,
 }
 
 impl std::fmt::Debug for Pods {
@@ -80,9 +102,34 @@ impl Pods {
     /// The end of the pod of a Job that is about to be made: it is told once. Jobs of these uids had the same name,
     /// and were `deleted`.
     pub(super) fn end_of_job(&self, job: &str, deleted: &[String]) -> AnswerReceiver<PodEnd> {
+        self.await_job(job, deleted, None)
+    }
+
+    /// The same of a Job that is made ahead of an execution of a version.
+    pub(super) fn end_of_job_ahead(
+        &self,
+        job: &str,
+        function: &Arc<FunctionVersion>,
+    ) -> AnswerReceiver<PodEnd> {
+        self.await_job(job, &[], Some(function.clone()))
+    }
+
+    fn await_job(
+        &self,
+        job: &str,
+        deleted: &[String],
+        ahead: Option<Arc<FunctionVersion>>,
+    ) -> AnswerReceiver<PodEnd> {
         let (told, end) = oneshot::channel();
-        let deleted = deleted.to_owned();
-        let awaited = AwaitedJob { told, deleted, has_pod: false, scheduled: 0, running: None };
+        let awaited = AwaitedJob {
+            told,
+            deleted: deleted.to_owned(),
+            has_pod: false,
+            scheduled: 0,
+            running: None,
+            ahead,
+            no_room: None,
+        };
         self.attempts.borrow_mut().insert(job.to_owned(), awaited);
         end
     }
@@ -110,6 +157,47 @@ impl Pods {
     #[must_use]
     pub(super) fn job_scheduled(&self, job: &str) -> Nanos {
         self.attempts.borrow().get(job).map_or(0, |awaited| awaited.scheduled)
+    }
+
+    /// Whether room is to be made at this time for a pod that a call waits for and for which no node has any.
+    #[must_use]
+    pub(super) fn want_room(&self, now: Nanos) -> bool {
+        let attempts = self.attempts.borrow();
+        let mut needed = attempts.values().filter(|awaited| awaited.is_needed());
+        let warm = self.warm_without_room.borrow();
+        let is_needed = |function: &str| self.workload(function).is_some_and(|workload| workload.is_needed());
+        needed.any(|awaited| awaited.no_room.as_ref().is_some_and(|no_room| no_room.asks(now)))
+            || warm.values().any(|(function, no_room)| is_needed(function) && no_room.asks(now))
+    }
+
+    /// Why pods that are made ahead of executions of a version do not start, where no node has room for them.
+    #[must_use]
+    pub(super) fn no_room(&self, function: &Arc<FunctionVersion>) -> Option<String> {
+        let attempts = self.attempts.borrow();
+        attempts.values().filter(|awaited| awaited.is_ahead_of(function)).find_map(AwaitedJob::why_no_room)
+    }
+
+    /// Why a Job's pod does not start, where no node has room for it.
+    #[must_use]
+    pub(super) fn no_room_of(&self, job: &str) -> Option<String> {
+        self.attempts.borrow().get(job)?.why_no_room()
+    }
+
+    /// Ends the wait for those pods ahead of executions of a version for which no node has room and no call waits: they
+    /// would have the room that is made for others. Answers whether there were any.
+    pub(super) fn give_way(&self, function: &Arc<FunctionVersion>) -> bool {
+        let gives_way = |_: &String, awaited: &mut AwaitedJob| {
+            awaited.is_ahead_of(function) && awaited.no_room.is_some() && !awaited.is_needed()
+        };
+        let given_up: Vec<AwaitedJob> =
+            self.attempts.borrow_mut().extract_if(gives_way).map(|(_, awaited)| awaited).collect();
+        let any = !given_up.is_empty();
+        for awaited in given_up {
+            let reason = format!("others need the room: {}", awaited.why_no_room().unwrap_or_default());
+            let end = JobEnd { code: ErrorCode::PodEvicted, reason, exited_with_0: false };
+            channel::answer(awaited.told, PodEnd { end, pod: FinishedPod::Over });
+        }
+        any
     }
 
     /// Forgets a Job for whose pod nobody waits any more.
@@ -199,13 +287,23 @@ impl Pods {
                     awaited.scheduled = now;
                 }
                 awaited.running = function_container::is_running(pod).then(|| pod.name_any());
+                awaited.no_room = NoRoom::of(pod).map(|now| now.after(awaited.no_room.as_ref()));
             }
             if let Some(end) = failure::of_pod(pod) {
                 let goes_on = function_container::others_go_on(pod);
                 let pod = if goes_on { FinishedPod::Lingering } else { FinishedPod::Over };
                 self.job_ended(job, PodEnd { end, pod });
             }
-        } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
+        } else if let Some(function) = label(pod, FUNCTION)
+            && let Some(workload) = self.workload(function)
+        {
+            let (name, mut without_room) = (pod.name_any(), self.warm_without_room.borrow_mut());
+            let before = without_room.remove(&name);
+            if let Some(no_room) = NoRoom::of(pod) {
+                let no_room = no_room.after(before.as_ref().map(|(_, before)| before));
+                without_room.insert(name, (function.to_owned(), no_room));
+            }
+            drop(without_room);
             workload.pod_changed(pod);
         }
     }
@@ -230,10 +328,14 @@ impl Pods {
         } else if let Some(workload) = label(pod, FUNCTION).and_then(|function| self.workload(function)) {
             workload.pod_gone(&pod.name_any());
         }
+        self.warm_without_room.borrow_mut().remove(&pod.name_any());
     }
 
     fn listed(&self, listed: &HashMap<String, BTreeSet<String>>) {
         let none = BTreeSet::new();
+        let is_listed =
+            |function: &str, pod: &str| listed.get(function).is_some_and(|pods| pods.contains(pod));
+        self.warm_without_room.borrow_mut().retain(|pod, (function, _)| is_listed(function, pod));
         let workloads: Vec<_> =
             self.workloads.borrow().iter().map(|(name, workload)| (name.clone(), workload.clone())).collect();
         for (function, workload) in workloads {
@@ -259,10 +361,14 @@ fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use serde_json::json;
 
     use super::*;
     use crate::kubernetes::fake_api;
+    use crate::kubernetes::kube_jobs::tests::version;
+    use crate::ticket::Ticket;
 
     fn refused() -> JobEnd {
         failure::of_failed_create("exceeded quota")
@@ -305,6 +411,41 @@ mod tests {
         pods.changed(&fake_api::pod_of_job("fn-a-1", "only", &json!({ "phase": "Succeeded" })), 2);
         assert!(end.try_recv().is_ok_and(|end| end.end.exited_with_0));
     }
+
+    /// The pod of a Job for which no node has room.
+    fn without_room(job: &str) -> Pod {
+        let why = "0/1 nodes are available: 1 Insufficient cpu.";
+        let condition =
+            json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why });
+        fake_api::pod_of_job(job, "only", &json!({ "phase": "Pending", "conditions": [condition] }))
+    }
+
+    #[test]
+    fn room_is_wanted_for_a_pod_that_a_call_waits_for_and_the_others_give_way() {
+        const MUCH_LATER: Nanos = 60_000_000_000;
+        let pods = Pods::default();
+        let [a, b] = [(); 2].map(|()| Arc::new(version()));
+        let _needed = pods.end_of_job_ahead("fn-b-s1", &b);
+        let mut idle = pods.end_of_job_ahead("fn-a-s1", &a);
+        for job in ["fn-a-s1", "fn-b-s1"] {
+            pods.changed(&without_room(job), 1);
+        }
+        assert!(!pods.want_room(2), "nobody waits");
+        b.queue.push(Ticket::new(0, 0, 0)).unwrap();
+        assert!(pods.want_room(3) && !pods.want_room(4), "a call waits");
+        assert!(pods.give_way(&a) && !pods.give_way(&b));
+        let end = idle.try_recv().unwrap().end;
+        assert!(end.reason.contains("Insufficient cpu"), "{}", end.reason);
+        // One that is ready serves it.
+        b.queue.ready.store(1, Ordering::Relaxed);
+        assert!(!pods.want_room(MUCH_LATER));
+        let _end = pods.end_of_job("fn-c-1", &[]);
+        pods.changed(&without_room("fn-c-1"), MUCH_LATER);
+        assert!(pods.want_room(MUCH_LATER), "it is the pod of an attempt");
+        pods.changed(&fake_api::pod_of_job("fn-c-1", "only", &json!({ "phase": "Running" })), MUCH_LATER);
+        assert!(!pods.want_room(2 * MUCH_LATER));
+    }
+
     #[test]
     fn the_pod_of_a_job_is_scheduled_when_the_watch_first_shows_it_with_a_node() {
         let pods = Pods::default();

@@ -89,7 +89,7 @@ impl StandbyJob {
             },
         );
         cluster.logs.expect(&name, spec.name.as_str(), None);
-        let mut end = cluster.pods.end_of_job(&name, &[]);
+        let mut end = cluster.pods.end_of_job_ahead(&name, &jobs.function);
         let since = cluster.context.clock.now();
         cluster.finished_jobs.began();
         let until = since + nanos(CREATE_PATIENCE);
@@ -135,6 +135,19 @@ impl StandbyJob {
         jobs.cluster.idle_pods.take(spec.name.as_str(), &job::standby_hash(spec))
     }
 
+    /// Why a version has fewer instances ready than it is to have, where no node has room for more.
+    #[must_use]
+    pub(crate) fn no_room(jobs: &KubeJobs) -> Option<String> {
+        jobs.cluster.pods.no_room(&jobs.function)
+    }
+
+    /// Gives up the instances of a version that wait for room on a node, where no call waits for them. Answers whether
+    /// there were any.
+    #[must_use]
+    pub(crate) fn give_way(jobs: &KubeJobs) -> bool {
+        jobs.cluster.pods.give_way(&jobs.function)
+    }
+
     /// Takes over a pod of an earlier control plane, and waits until it answers, or has `announced` itself where it has
     /// not done so yet. It is given up when `closed` returns.
     ///
@@ -150,7 +163,7 @@ impl StandbyJob {
         let (name, pod, address) = (idle.job.clone(), idle.pod.clone(), idle.address);
         let cluster = jobs.cluster.clone();
         cluster.logs.expect(&name, jobs.function.spec.name.as_str(), None);
-        let mut end = cluster.pods.end_of_job(&name, &[]);
+        let mut end = cluster.pods.end_of_job_ahead(&name, &jobs.function);
         cluster.finished_jobs.began();
         let since = cluster.context.clock.now();
         let aged: Cell<Duration> = Cell::default();
@@ -303,9 +316,11 @@ async fn until_announced(
         biased;
         Ok(announcement) = announced => check(name, *announcement).await,
         Ok(ended) = end => Err(jobs.problem(name, ended.end.reason).await),
-        () = tokio::time::sleep(patience) => Err(InstanceProblem::new(format!(
-            "its pod did not announce itself within {} s", START_PATIENCE.as_secs()
-        ))),
+        () = tokio::time::sleep(patience) => {
+            let late = format!("its pod did not announce itself within {} s", START_PATIENCE.as_secs());
+            let why = jobs.cluster.pods.no_room_of(name);
+            Err(InstanceProblem::new(why.map_or_else(|| late.clone(), |why| format!("{late}: {why}"))))
+        }
     }
 }
 

@@ -151,6 +151,14 @@ impl NoStandbyJob {
         match *jobs {}
     }
 
+    pub(crate) fn no_room(jobs: &NoKubeJobs) -> Option<String> {
+        match *jobs {}
+    }
+
+    pub(crate) fn give_way(jobs: &NoKubeJobs) -> bool {
+        match *jobs {}
+    }
+
     pub(crate) async fn adopt(
         _: Rc<NoKubeJobs>,
         idle: NoIdlePod,

@@ -140,6 +140,12 @@ impl Workload {
         !self.pod_sets.borrow().is_empty()
     }
 
+    /// Whether calls wait for the first of its pods.
+    #[must_use]
+    pub(super) fn is_needed(&self) -> bool {
+        self.pod_sets.borrow().iter().any(|pod_set| pod_set.is_needed())
+    }
+
     /// Copies the list of pod sets, for a loop in which it may change.
     #[must_use]
     pub(super) fn pod_sets(&self) -> Vec<Rc<PodSet>> {

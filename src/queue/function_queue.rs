@@ -130,6 +130,12 @@ impl FunctionQueue {
         self.ring.len() + self.waiting.load(Ordering::Relaxed) as usize
     }
 
+    /// Whether executions wait and no instance can be granted.
+    #[must_use]
+    pub(crate) fn waits_for_an_instance(&self) -> bool {
+        self.depth() > 0 && self.ready.load(Ordering::Relaxed) == 0
+    }
+
     /// Tickets on the ring.
     #[must_use]
     pub fn on_ring(&self) -> usize {

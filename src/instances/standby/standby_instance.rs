@@ -73,6 +73,24 @@ impl StandbySource {
         }
     }
 
+    /// Why there are fewer ready than are to be, where nothing has room for more.
+    #[must_use]
+    pub(super) fn no_room(&self) -> Option<String> {
+        match self {
+            Self::Processes(_) => None,
+            Self::Jobs(jobs) => StandbyJob::no_room(jobs),
+        }
+    }
+
+    /// Gives up those that wait for room and that no call waits for. Answers whether there were any.
+    #[must_use]
+    pub(super) fn give_way(&self) -> bool {
+        match self {
+            Self::Processes(_) => false,
+            Self::Jobs(jobs) => StandbyJob::give_way(jobs),
+        }
+    }
+
     /// Takes over one of those, and waits until it can take its execution. It is given up when `closed` returns.
     pub(super) async fn adopt(
         &self,

@@ -115,7 +115,9 @@ impl StandbySet {
         let limited = || StandbyProblem::Limited { standby_max: self.context.refills.standby_max() };
         let failed = self.failures.problem().map(StandbyProblem::Failed);
         let is_limited = self.is_limited.get() && ready + starting < target;
-        let problem = failed.or_else(|| is_limited.then(limited));
+        let no_room =
+            || if ready < target { self.source.no_room().map(StandbyProblem::NoRoom) } else { None };
+        let problem = failed.or_else(|| is_limited.then(limited)).or_else(no_room);
         StandbyState { ready, starting, target, problem }
     }
 
@@ -245,11 +247,18 @@ impl StandbySet {
         self.counts().ready > 0
     }
 
+    /// Gives up those that wait for room which others need, and starts none for a while where there were any.
+    pub(crate) fn give_way(&self) {
+        if self.source.give_way() {
+            self.failures.hold(self.now() + RELEASED_NS);
+        }
+    }
+
     /// Stops one that waits, as others need its place, and starts none for a while.
     pub(crate) fn release_one(&self) {
         let now = self.now();
         self.failures.hold(now + RELEASED_NS);
-        tracing::info!(function = %self.function.spec.name, "a standby instance makes room, as a quota is met");
+        tracing::info!(function = %self.function.spec.name, "a standby instance makes room for a call of another function");
         self.context.reap(&self.function, self.counts().ready.saturating_sub(1), now);
     }
 

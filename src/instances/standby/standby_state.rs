@@ -25,6 +25,8 @@ pub(crate) enum StandbyProblem {
         /// As many.
         standby_max: u32,
     },
+    /// There are no nodes with room for more of them.
+    NoRoom(String),
 }
 
 impl StandbyState {
@@ -33,7 +35,7 @@ impl StandbyState {
     pub(crate) fn reason(&self) -> &'static str {
         match &self.problem {
             Some(StandbyProblem::Failed(_)) => "StandbyFailed",
-            Some(StandbyProblem::Limited { .. }) => "StandbyLimited",
+            Some(StandbyProblem::Limited { .. } | StandbyProblem::NoRoom(_)) => "StandbyLimited",
             None if self.ready >= self.target => "ReserveReady",
             None => "ReserveFills",
         }
@@ -54,6 +56,9 @@ impl StandbyState {
                 "no instance could be started ahead, so each call has one started for it: {}. A program that reads EXECUTION_ID as it starts gets no standby instance: use a runtime, or leave standby out",
                 problem.told(with_lines)
             )),
+            StandbyProblem::NoRoom(why) => {
+                Some(format!("there are fewer standby instances than are to be: {why}"))
+            }
             StandbyProblem::Limited { standby_max } => Some(format!(
                 "there are {standby_max} standby instances over all functions, and may be no more (--max-standby)"
             )),

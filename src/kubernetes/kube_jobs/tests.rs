@@ -10,7 +10,8 @@ use crate::spec::parse_function;
 
 const JOB: &str = "fn-f-1";
 
-fn version() -> FunctionVersion {
+/// A version of a `JOB` in an image, with room for one execution in its queue.
+pub(in crate::kubernetes) fn version() -> FunctionVersion {
     let spec = parse_function(br#"{"name":"f","image":"i"}"#).unwrap();
     FunctionVersion {
         tags: Arc::default(),
