@@ -28,6 +28,7 @@ mod registry;
 mod sidecars;
 mod stage;
 mod standby;
+mod standby_faults;
 #[path = "../system/support/mod.rs"]
 #[expect(dead_code, reason = "what a test of the whole process needs is not all needed here")]
 mod support;

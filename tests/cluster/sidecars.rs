@@ -14,12 +14,12 @@ use crate::support::specification::With;
 const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// The policy that puts a container into each new pod of a namespace; it goes when this is dropped.
-struct Injection(String);
+pub(crate) struct Injection(String);
 
 impl Injection {
     /// Puts one that runs a handler of the `faulty` example in front of the function's, and whose name comes first
     /// where kubelet sorts them.
-    fn new(stage: &Stage, handler: &str) -> Self {
+    pub(crate) fn new(stage: &Stage, handler: &str) -> Self {
         let name = stage.namespace.clone();
         let image = in_pods("f", "JOB", "echo")["image"].as_str().unwrap().to_owned();
         let variable = |name: &str, value: &str| {

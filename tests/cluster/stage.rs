@@ -14,7 +14,7 @@ use crate::support::patience::eventually;
 use crate::support::server::Server;
 
 /// The image of the `faulty` example, which is in the cluster.
-const IMAGE: &str = concat!("picofaas.invalid/picofaas-test-function:", env!("CARGO_PKG_VERSION"));
+pub(crate) const IMAGE: &str = concat!("picofaas.invalid/picofaas-test-function:", env!("CARGO_PKG_VERSION"));
 
 /// The objects installed for a test: the definition of functions, and the rights of a control plane.
 const DEFINITION: &str = include_str!("../../k8s/10-crd.yaml");

@@ -1,28 +1,39 @@
 //! `standby` of a `JOB`: pods of Jobs that are made ahead of the executions they take.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, in_pods};
+use crate::detour::Detour;
+use crate::pods::{self, put};
+use crate::stage::{Stage, in_pods, kubectl, reachable};
 use crate::support::client::Client;
 use crate::support::gate::Gate;
-use crate::support::patience::eventually;
+use crate::support::patience::{Stopwatch, eventually, let_pass};
 use crate::support::server::Server;
 use crate::support::specification::With;
 
-fn standby(name: &str, handler: &str, min: u32, max: u32) -> Value {
+pub(crate) fn standby(name: &str, handler: &str, min: u32, max: u32) -> Value {
     in_pods(name, "JOB", handler).with("standby", json!({ "min": min, "max": max })).with("maxRetries", 0)
 }
 
 /// Waits until so many instances wait for an execution.
-fn until_ready(server: &Server, name: &str, wanted: u64) {
+pub(crate) fn until_ready(server: &Server, name: &str, wanted: u64) {
     eventually(&format!("{wanted} standby instances of {name} are ready"), || {
         (server.function(name)["status"]["standby"]["ready"] == wanted).then_some(())
     });
 }
 
-fn name_of(object: &Value) -> &str {
+/// The condition about the reserve of a function, once it has this reason.
+pub(crate) fn condition(server: &Server, name: &str, reason: &str) -> Value {
+    eventually(&format!("the reserve of {name} is {reason}"), || {
+        let all = server.function(name)["status"]["conditions"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["type"] == "StandbyReady" && one["reason"] == reason)
+    })
+}
+
+pub(crate) fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap()
 }
 
@@ -151,11 +162,7 @@ fn a_program_that_wants_its_execution_at_its_start_has_a_job_made_for_each_call(
     let stage = Stage::new("standby-foreign");
     let server = stage.server(&[]);
     server.register(&standby("foreign", "exit-at-start", 1, 1));
-    let told = eventually("the condition says why", || {
-        let function = server.function("foreign");
-        let all = function["status"]["conditions"].as_array().unwrap().clone();
-        all.into_iter().find(|one| one["reason"] == "StandbyFailed")
-    });
+    let told = condition(&server, "foreign", "StandbyFailed");
     assert!(told["message"].as_str().unwrap().contains("exit code 7"), "{told}");
     // As a JOB without standby: the attempt has a Job of its own, which fails in its own words.
     let answer = server.invoke("foreign", 1);
@@ -176,15 +183,19 @@ fn where_a_quota_is_met_an_instance_that_waits_makes_room_for_a_call_of_another_
 }
 
 /// Waits until a control plane knows a function that was there before it.
-fn until_read(server: &Server, name: &str) {
+pub(crate) fn until_read(server: &Server, name: &str) {
     let path = format!("/v1/functions/{name}");
     eventually("the functions are read", || (server.client().get(&path).status == 200).then_some(()));
 }
 
+/// Whether a Job waits for an execution.
+pub(crate) fn is_waiting(job: &&Value) -> bool {
+    !job["metadata"]["labels"]["picofaas.dev/standby"].is_null()
+}
+
 /// Names of the Jobs that wait for an execution.
-fn waiting(stage: &Stage) -> BTreeSet<String> {
-    let waits = |job: &&Value| !job["metadata"]["labels"]["picofaas.dev/standby"].is_null();
-    stage.objects("jobs").iter().filter(waits).map(|job| name_of(job).to_owned()).collect()
+pub(crate) fn waiting(stage: &Stage) -> BTreeSet<String> {
+    stage.objects("jobs").iter().filter(is_waiting).map(|job| name_of(job).to_owned()).collect()
 }
 
 #[test]
@@ -225,4 +236,149 @@ fn the_next_control_plane_takes_the_reserve_over_after_a_drain_and_after_a_crash
         let now = waiting(&stage);
         (now.len() == 1 && now.is_disjoint(&before)).then_some(())
     });
+}
+
+/// Whether the objects of a kind say each that they became one of these executions.
+fn have(objects: &[Value], ids: &[String]) -> bool {
+    let of = |id: &String| {
+        objects.iter().any(|one| one["metadata"]["labels"]["picofaas.dev/execution-id"] == **id)
+    };
+    ids.iter().all(of)
+}
+
+#[test]
+fn while_the_api_server_is_away_what_is_ready_serves_and_when_it_is_back_the_reserve_is_filled() {
+    let stage = Stage::new("standby-away");
+    let detour = Detour::to_api_server();
+    let server = stage.server_by(detour.kubeconfig(), reachable(), &[]);
+    server.register(&standby("away", "identity", 2, 2).with("timeoutMs", 120_000));
+    until_ready(&server, "away", 2);
+    detour.close();
+    let mut client = server.client();
+    let mut ids = Vec::new();
+    for nth in 0..2 {
+        let answer = client.invoke("away", nth);
+        assert_eq!((answer.status, answer.header("x-standby")), (200, Some("true")), "{answer:?}");
+        ids.push(answer.header("x-execution-id").unwrap().to_owned());
+    }
+    // None is ready any more: these wait.
+    let late = [0; 2].map(|input| client.enqueue("away", input));
+    let_pass(Duration::from_secs(4));
+    detour.open();
+    let watch = Stopwatch::start();
+    for id in &late {
+        let ended = client.ended(id);
+        assert_eq!((&ended["status"], &ended["attempt"]), (&json!("success"), &json!(1)), "{ended}");
+    }
+    let served = watch.elapsed();
+    until_ready(&server, "away", 2);
+    println!(
+        "fault: API server away from a reserve that is used up | what waited had ended {served:.1?} after its return, the reserve was full after {:.1?}",
+        watch.elapsed()
+    );
+    ids.extend(late);
+    // Also that of an execution which has ended meanwhile.
+    for kind in ["jobs", "pods"] {
+        stage.until("the objects say whose they became", kind, |all| have(all, &ids));
+    }
+    let left =
+        stage.until("the reserve alone waits", "jobs", |jobs| jobs.iter().filter(is_waiting).count() == 2);
+    assert_eq!(left.len(), 6, "a Job was made for nobody: {left:?}");
+}
+
+#[test]
+fn a_new_version_has_its_reserve_before_it_takes_over_and_a_deletion_leaves_none() {
+    let stage = Stage::new("standby-rolled");
+    let server = stage.server(&[]);
+    server.register(&standby("rolled", "identity", 2, 2));
+    until_ready(&server, "rolled", 2);
+    let before = waiting(&stage);
+    let other =
+        standby("rolled", "identity", 1, 1).with("resources", json!({ "limits": { "memory": "99Mi" } }));
+    put(&server, &other);
+    let mut served = 0;
+    eventually("the new version serves", || {
+        let answer = server.invoke("rolled", served);
+        assert_eq!((answer.status, answer.header("x-attempts")), (200, Some("1")), "{answer:?}");
+        served += 1;
+        let status = server.function("rolled")["status"].clone();
+        (served > 3 && pods::condition(&status, "Progressing").is_none()).then_some(())
+    });
+    eventually("only those of the new version are left", || {
+        let now = waiting(&stage);
+        (now.len() == 1 && now.is_disjoint(&before)).then_some(())
+    });
+    assert_eq!(server.client().delete("/v1/functions/rolled").status, 204);
+    eventually("none is left", || waiting(&stage).is_empty().then_some(()));
+}
+
+/// Room on the only node that this test alone counts, in a resource of its own; gone when this is dropped.
+struct Seats {
+    resource: String,
+    node: String,
+}
+
+impl Seats {
+    fn new(stage: &Stage, count: u32) -> Self {
+        let node = name_of(&stage.objects("nodes")[0]).to_owned();
+        let seats = Self { resource: format!("{}.invalid/seat", stage.namespace), node };
+        seats.patch(|path| json!({ "op": "add", "path": path, "value": count.to_string() }));
+        seats
+    }
+
+    /// Changes both counts of the node. The second one would follow the first within ten seconds.
+    fn patch(&self, step: impl Fn(String) -> Value) {
+        let path = |count: &str| format!("/status/{count}/{}", self.resource.replace('/', "~1"));
+        let steps = json!([step(path("capacity")), step(path("allocatable"))]).to_string();
+        kubectl(&["patch", "node", &self.node, "--subresource=status", "--type=json", "--patch", &steps]);
+    }
+
+    /// A function of which each pod takes one.
+    fn taken_by(&self, function: Value) -> Value {
+        let one = json!({ &*self.resource: "1" });
+        function.with("resources", json!({ "requests": one, "limits": one }))
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        self.patch(|path| json!({ "op": "remove", "path": path }));
+    }
+}
+
+#[test]
+fn where_no_node_has_room_the_instances_of_those_that_are_idle_make_it_for_a_call() {
+    let stage = Stage::new("standby-full");
+    let seats = Seats::new(&stage, 3);
+    let server = stage.server(&[]);
+    server.register(&seats.taken_by(standby("called", "identity", 1, 1)));
+    until_ready(&server, "called", 1);
+    assert_eq!(server.invoke("called", 1).status, 200);
+    until_ready(&server, "called", 1);
+    server.register(&seats.taken_by(standby("idle", "identity", 3, 3)));
+    until_ready(&server, "idle", 2);
+    let kept = |stage: &Stage| -> BTreeSet<String> {
+        waiting(stage).into_iter().filter(|name| name.starts_with("fn-called-")).collect()
+    };
+    let before = kept(&stage);
+    // Of the third that is to be ready there is a pod, too, which must not have the room.
+    let mut client = server.client();
+    server.register(&seats.taken_by(in_pods("once", "JOB", "sleep").with("maxRetries", 0)));
+    let watch = Stopwatch::start();
+    let id = client.enqueue("once", "{\"ms\":600000}");
+    stage.until("it runs", "pods", |pods| {
+        let is_its = |pod: &&Value| pod["metadata"]["labels"]["picofaas.dev/execution-id"] == *id;
+        pods.iter().filter(is_its).any(|pod| pod["status"]["phase"] == "Running")
+    });
+    let for_job = watch.elapsed();
+    server.register(&seats.taken_by(standby("ahead", "identity", 0, 1)));
+    let watch = Stopwatch::start();
+    let answer = server.invoke("ahead", 1);
+    println!(
+        "fault: no node has room for a call's pod | an idle instance made it: the pod of a JOB ran after {for_job:.1?}, a call that found no instance ready was served after {:.1?}",
+        watch.elapsed()
+    );
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(kept(&stage), before, "a function that was called made room before one that was not");
+    assert_eq!(client.delete(&format!("/v1/executions/{id}")).status, 202);
 }
