@@ -11,7 +11,7 @@ use crate::clock::Nanos;
 /// (ns).
 const PATIENCE_NS: Nanos = 4_000_000_000;
 
-/// What is known of a pod for which no node has room, and for which there would be some if other pods went.
+/// A pod for which no node has room, and for which there would be some if other pods went.
 #[derive(Debug)]
 pub(super) struct NoRoom {
     /// The words of Kubernetes: `0/1 nodes are available: 1 Insufficient cpu. …`.
