@@ -14,17 +14,30 @@ const RUNTIMES: [(&str, &str); 4] = [
     ("Python", "pyruntime/src/picofaas_runtime"),
 ];
 
-/// Variables of an environment, which are written as codes are.
-const VARIABLES: [&str; 13] = [
+/// Variables of an environment, and of that of a request after WSGI (PEP 3333), which are written as codes are.
+const VARIABLES: [&str; 26] = [
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
     "DEADLINE_MS",
     "EXECUTION_ID",
     "EXECUTION_MODE",
     "FUNCTION_NAME",
+    "HTTP_COOKIE",
     "IDEMPOTENCY_KEY",
     "INIT_DURATION_MS",
     "MAX_BODY",
     "MAX_OUTPUT",
+    "PATH_INFO",
     "POD_IP",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REMOTE_ADDR",
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "SCRIPT_NAME",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
     "TIMEOUT_MS",
     "TRACE_ID",
     "VIRTUAL_ENV",
