@@ -82,11 +82,20 @@ impl Server {
 
     /// Waits until a function has so many ready instances.
     pub(crate) fn until_ready(&self, function: &str, count: u64) -> Result<()> {
+        self.until_there_are("/status/ready", function, count)
+    }
+
+    /// Waits until a function has so many instances ahead of its calls.
+    pub(super) fn until_ahead(&self, function: &str, count: u64) -> Result<()> {
+        self.until_there_are("/status/standby/ready", function, count)
+    }
+
+    fn until_there_are(&self, pointer: &str, function: &str, count: u64) -> Result<()> {
         let path = format!("/v1/functions/{function}");
         let ready = wait::until(START_PATIENCE, || {
             let answer = http::request(self.port, "GET", &path, &[], "")?;
             let function: Value = serde_json::from_slice(&answer.body).context("not JSON")?;
-            Ok((function["status"]["ready"].as_u64() >= Some(count)).then_some(()))
+            Ok((function.pointer(pointer).and_then(Value::as_u64) >= Some(count)).then_some(()))
         })?;
         ready.with_context(|| format!("{function} has not {count} ready instances: see the log"))
     }

@@ -100,7 +100,7 @@ fn measure_one(
 ) -> Result<BurstMeasurement> {
     let function = subject.function(program.name);
     // The reserves of this one and of the one before it: nothing starts beside what is measured.
-    server.until_ready(&BurstSubject::Reserve.function(program.name), AHEAD)?;
+    server.until_ahead(&BurstSubject::Reserve.function(program.name), AHEAD)?;
     let request = format!("POST /v1/functions/{function}:invoke");
     let mut wires = (0..CALLS).map(|_| Wire::connect(server.port)).collect::<Result<Vec<_>>>()?;
     let watch = Stopwatch::start();
