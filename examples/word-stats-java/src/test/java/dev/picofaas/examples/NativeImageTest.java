@@ -20,6 +20,9 @@ class NativeImageTest {
     /** Of Java 21, without which there is no GraalVM to read this. */
     private static final String LATER = "newVirtualThreadPerTaskExecutor";
 
+    /** Folder of the files that name the handlers of a function. */
+    private static final String SERVICES = "META-INF/services/";
+
     private static JsonNode metadata(String artifact) throws Exception {
         String name = "/META-INF/native-image/dev.picofaas/" + artifact + "/reachability-metadata.json";
         try (InputStream file = WordStats.class.getResourceAsStream(name)) {
@@ -46,8 +49,21 @@ class NativeImageTest {
             }
         }
         for (JsonNode resource : metadata.at("/resources")) {
-            assertNotNull(getClass().getResource("/" + resource.at("/glob").asText()), resource.toString());
+            String path = resource.at("/glob").asText();
+            if (path.startsWith(SERVICES)) {
+                // A function has handlers of one kind, and the runtime looks for each.
+                assertTrue(Class.forName(path.substring(SERVICES.length())).isInterface(), path);
+            } else {
+                assertNotNull(getClass().getResource("/" + path), path);
+            }
         }
+    }
+
+    @Test
+    void theServicesOfItsOwnHandlersAreNamed() throws Exception {
+        String own = SERVICES + "dev.picofaas.runtime.FunctionHandler";
+        assertNotNull(getClass().getResource("/" + own));
+        assertTrue(metadata("picofaas-runtime").at("/resources").toString().contains(own));
     }
 
     @Test
