@@ -169,7 +169,7 @@ fn a_request_is_repeated_only_where_that_has_the_effect_of_one() {
 #[test]
 fn the_head_of_an_answer_has_a_deadline() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&web_pool("late", &endpoint).with("timeoutMs", 300));
+    server.register(&web_pool("late", &endpoint).with("timeoutMs", 1500));
     let mut client = server.client();
     client.ask("POST /fn/late", "", "x");
     let request = endpoint.next();
@@ -181,7 +181,7 @@ fn the_head_of_an_answer_has_a_deadline() {
     );
     assert_eq!(answer.header("x-error-source"), Some("gateway"));
     request.until_closed();
-    client.ask("GET /fn/late", "x-timeout-ms: 50\r\n", "");
+    client.ask("GET /fn/late", "x-timeout-ms: 1000\r\n", "");
     let request = endpoint.next();
     assert_eq!(client.receive().status, 504);
     request.until_closed();
@@ -444,7 +444,7 @@ fn a_request_that_waits_is_not_given_to_a_version_that_does_not_answer_http() {
 #[test]
 fn a_request_whose_body_nobody_took_is_refused_with_its_connection() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&web_pool("busy", &endpoint).with("concurrency", 1).with("timeoutMs", 400));
+    server.register(&web_pool("busy", &endpoint).with("concurrency", 1).with("timeoutMs", 1500));
     let mut running = server.client();
     running.ask("GET /fn/busy", "", "");
     let held = endpoint.next().answer_raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -461,7 +461,7 @@ fn a_request_whose_body_nobody_took_is_refused_with_its_connection() {
 #[test]
 fn an_attempt_over_its_own_time_says_which_that_was() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&web_pool("slow", &endpoint).with("timeoutMs", 20_000).with("attemptTimeoutMs", 150));
+    server.register(&web_pool("slow", &endpoint).with("timeoutMs", 20_000).with("attemptTimeoutMs", 1000));
     let mut client = server.client();
     client.ask("POST /fn/slow", "", "x");
     let request = endpoint.next();
