@@ -13,7 +13,7 @@ final class ProcessAge {
     private static final long TICK_MS = 10;
 
     private final long beganNs = System.nanoTime();
-    private final long beforeMs = beforeMs();
+    private final long beforeMs = beforeMs(beganNs);
     private volatile long readyNs = beganNs;
 
     /** Whole milliseconds since the start, within 10 ms. */
@@ -38,15 +38,17 @@ final class ProcessAge {
         return headers;
     }
 
-    /** 0 where it cannot be told; then the time since main counts. */
-    private static long beforeMs() {
+    /** Milliseconds from the start until main; 0 where it cannot be told, and then the time since main counts. */
+    private static long beforeMs(long beganNs) {
         try {
             String stat = Files.readString(Path.of("/proc/self/stat"));
             // The name, in brackets, may have anything in it. Behind it the start is the 20th field.
             String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", 21);
             String uptime = Files.readString(Path.of("/proc/uptime"));
             double nowMs = Double.parseDouble(uptime.substring(0, uptime.indexOf(' '))) * 1000;
-            return Math.max(0, Math.round(nowMs) - Long.parseLong(fields[19]) * TICK_MS);
+            // To read this takes its time, too, and that is counted from main on.
+            long readingMs = (System.nanoTime() - beganNs) / 1_000_000;
+            return Math.max(0, Math.round(nowMs) - readingMs - Long.parseLong(fields[19]) * TICK_MS);
         } catch (IOException | RuntimeException unknown) {
             return 0;
         }
