@@ -59,9 +59,11 @@ fn each_request_has_a_line_with_its_answer_and_a_crowd_of_them_a_few() {
     dev.call("good-bye");
     dev.line("POST /v1/functions/good-bye:invoke 404 (gateway) in ");
     dev.run("curl -s 'http://ADDRESS/v1/executions/[1-1000]' > /dev/null");
-    let line = dev.line(" more requests");
-    let more: usize = line.split(' ').nth(2).unwrap().parse().unwrap();
-    assert!(more > 20, "{line}");
+    let mut more = 0;
+    // They come over several seconds, of which the first may have seen few.
+    while more <= 20 {
+        more += dev.line(" more requests").split(' ').nth(2).unwrap().parse::<usize>().unwrap();
+    }
     let told = dev.all().matches("GET /v1/executions/").count();
     assert!(told < 1000, "{told} lines");
 }
