@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,8 +16,16 @@ use super::job::TOKEN;
 use super::pods::JOB_NAME;
 use super::template::{EXECUTION, FUNCTION, INCARNATION, MANAGED_BY, PICOFAAS, PORT, STANDBY};
 use super::{failure, function_container};
+use crate::backoff::ExponentialBackoff;
 use crate::change_signal::ChangeSignal;
 use crate::id::Token;
+use crate::instance::{InstanceReport, Target};
+use crate::probe;
+
+/// First pause between two looks at a pod that does not answer yet.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest such pause.
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The pod of a Job that waits for an execution, or that starts, and that another control plane made.
 #[derive(Debug)]
@@ -67,12 +76,10 @@ impl IdlePod {
         {
             return None;
         }
-        let ip = || pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok();
-        let address = function_container::is_running(pod).then(ip).flatten();
         Some(Self {
             job: labels.get(JOB_NAME)?.clone(),
             pod: pod.name_any(),
-            address: address.map(|ip| SocketAddr::new(ip, PORT)),
+            address: address_of(pod),
             token: token_of(pod),
             function: labels.get(FUNCTION)?.clone(),
             template_hash: labels.get(STANDBY)?.clone(),
@@ -85,6 +92,12 @@ impl IdlePod {
     pub(crate) fn token(&self) -> Option<Token> {
         self.token
     }
+}
+
+/// Where the function's container of a pod listens, or will; `None` where it was not yet seen to run.
+fn address_of(pod: &Pod) -> Option<SocketAddr> {
+    let ip = || pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok();
+    function_container::is_running(pod).then(ip).flatten().map(|ip| SocketAddr::new(ip, PORT))
 }
 
 /// The token that the function's container of a pod was given.
@@ -126,6 +139,18 @@ impl Cluster {
         }
     }
 
+    /// Returns once such a pod answers. It may have announced itself to the control plane before, and does so once only.
+    pub(super) async fn until_idle_pod_answers(
+        &self,
+        pod: &str,
+        address: Option<SocketAddr>,
+    ) -> (SocketAddr, InstanceReport) {
+        let pods: Api<Pod> = self.api();
+        // Its node tells that it runs up to a second after it does.
+        let look = async || call(pods.get(pod)).await.ok().as_ref().and_then(address_of);
+        until_answered(address, look).await
+    }
+
     /// Deletes the Jobs of an earlier control plane that wait for an execution, but for those that were taken over.
     pub(crate) async fn delete_idle_jobs(&self) {
         let adoptions = &self.idle_pods.adoptions;
@@ -142,8 +167,31 @@ impl Cluster {
     }
 }
 
+/// Asks an instance for its health until it answers, at an address that is looked up until it is known.
+async fn until_answered(
+    mut address: Option<SocketAddr>,
+    look: impl AsyncFn() -> Option<SocketAddr>,
+) -> (SocketAddr, InstanceReport) {
+    let mut pauses = ExponentialBackoff::doubling(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
+    loop {
+        if address.is_none() {
+            address = look().await;
+        }
+        if let Some(address) = address
+            && let Ok(report) = probe::health(&Target::Tcp(address)).await
+        {
+            return (address, report);
+        }
+        tokio::time::sleep(pauses.next_pause()).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -200,5 +248,29 @@ mod tests {
         assert_eq!(idle.take("f", "abc").len(), 0);
         drop(taken);
         assert_eq!((idle.adoptions.count.get(), idle.found.borrow().len()), (0, 1));
+    }
+
+    #[test]
+    fn one_that_has_announced_itself_before_is_asked_until_it_answers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // The first connection is one to a container that runs and does not listen yet.
+        let instance = thread::spawn(move || {
+            for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 1024]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let looks = Cell::new(0);
+        let look = async || {
+            looks.set(looks.get() + 1);
+            (looks.get() > 1).then_some(address)
+        };
+        let options = tokio::runtime::LocalOptions::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options);
+        let (found, _) = runtime.unwrap().block_on(until_answered(None, look));
+        instance.join().unwrap();
+        assert_eq!((found, looks.get()), (address, 2));
     }
 }

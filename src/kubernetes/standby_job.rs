@@ -148,8 +148,8 @@ impl StandbyJob {
         jobs.cluster.pods.give_way(&jobs.function)
     }
 
-    /// Takes over a pod of an earlier control plane, and waits until it answers, or has `announced` itself where it has
-    /// not done so yet. It is given up when `closed` returns.
+    /// Takes over a pod of an earlier control plane, and waits until it answers, or has `announced` itself, whichever
+    /// comes first. It is given up when `closed` returns.
     ///
     /// # Errors
     /// The API server does not take the word that it is ours, it ended or did not announce itself in time, or it was
@@ -172,13 +172,12 @@ impl StandbyJob {
             aged.set(age);
             // From here on it is none that is deleted with what nobody has taken over.
             drop(idle);
-            if let Some(address) = address
-                && let Ok(report) = probe::health(&Target::Tcp(address)).await
-            {
-                return Ok((pod, address, report));
-            }
             let patience = START_PATIENCE.saturating_sub(age).max(ADOPT_PATIENCE);
-            until_announced(&jobs, &name, announced, &mut end, patience).await
+            tokio::select! {
+                biased;
+                announced = until_announced(&jobs, &name, announced, &mut end, patience) => announced,
+                (address, report) = cluster.until_idle_pod_answers(&pod, address) => Ok((pod, address, report)),
+            }
         };
         let adopted = tokio::select! {
             biased;
