@@ -138,14 +138,6 @@ impl ExecutionStore {
         if cold_start {
             execution.cold_started(&attempt, init_ns);
         }
-        let outcome = match outcome {
-            Outcome::Failed(error) => execution.outcome_of_failure(error, answered),
-            outcome @ (Outcome::Output(_)
-            | Outcome::Answered(_)
-            | Outcome::Abandoned
-            | Outcome::Refused(_)
-            | Outcome::Unsent(_)) => outcome,
-        };
         let (how, status) = match outcome {
             Outcome::Output(output) if execution.needs_more_for(output.len()) => {
                 (AttemptEnd::Done, Some(self.take_large_output(ticket, output)))
@@ -155,28 +147,7 @@ impl ExecutionStore {
                 execution.error = None;
                 (AttemptEnd::Done, Some(Status::Success))
             }
-            Outcome::Answered(status) => {
-                execution.error = error_of_status(status).map(Box::new);
-                (AttemptEnd::Done, Some(if status < 500 { Status::Success } else { Status::Error }))
-            }
-            Outcome::Abandoned => {
-                let text = "the client went away while it was answered";
-                execution.error = Some(Box::new(ExecutionError::new(ErrorCode::Cancelled, text)));
-                (AttemptEnd::Done, Some(Status::Cancelled))
-            }
-            Outcome::Refused(error) => {
-                let status = if error.http == 504 { Status::Timeout } else { Status::Error };
-                execution.error = Some(Box::new(error));
-                (AttemptEnd::Done, Some(status))
-            }
-            Outcome::Failed(error) => {
-                execution.error = Some(Box::new(error));
-                (AttemptEnd::Failed, None)
-            }
-            Outcome::Unsent(error) => {
-                execution.error = Some(Box::new(error));
-                (AttemptEnd::Unsent, None)
-            }
+            other => end_without_output(execution, other, answered),
         };
         self.count_requeued();
         let wakers = status.and_then(|status| self.settle(ticket, status, now));
@@ -300,6 +271,43 @@ impl ExecutionStore {
         self.running -= 1;
         self.queued += 1;
     }
+}
+
+/// Ends an attempt that has no output, with the status that its execution ends with; `None`: another attempt may help.
+#[cold]
+fn end_without_output(
+    execution: &mut Execution,
+    outcome: Outcome,
+    answered: Nanos,
+) -> (AttemptEnd, Option<Status>) {
+    let outcome = match outcome {
+        Outcome::Failed(error) => execution.outcome_of_failure(error, answered),
+        outcome @ (Outcome::Output(_)
+        | Outcome::Answered(_)
+        | Outcome::Abandoned
+        | Outcome::Refused(_)
+        | Outcome::Unsent(_)) => outcome,
+    };
+    let (end, status, error) = match outcome {
+        Outcome::Output(_) => unreachable!("an output is no outcome without one"),
+        Outcome::Answered(status) => {
+            let ended = if status < 500 { Status::Success } else { Status::Error };
+            (AttemptEnd::Done, Some(ended), error_of_status(status))
+        }
+        Outcome::Abandoned => {
+            let text = "the client went away while it was answered";
+            let error = ExecutionError::new(ErrorCode::Cancelled, text);
+            (AttemptEnd::Done, Some(Status::Cancelled), Some(error))
+        }
+        Outcome::Refused(error) => {
+            let status = if error.http == 504 { Status::Timeout } else { Status::Error };
+            (AttemptEnd::Done, Some(status), Some(error))
+        }
+        Outcome::Failed(error) => (AttemptEnd::Failed, None, Some(error)),
+        Outcome::Unsent(error) => (AttemptEnd::Unsent, None, Some(error)),
+    };
+    execution.error = error.map(Box::new);
+    (end, status)
 }
 
 /// The error of a web request that was answered with this status; a 4xx is none.
