@@ -1,12 +1,13 @@
-//! A signal that something has changed, for the tasks of one thread.
+//! A signal that something has changed, for the tasks that wait for it.
 
 #[expect(
     clippy::disallowed_types,
-    reason = "for slow threads; both ends are on one, so that no wake is missed"
+    reason = "for slow threads; who waits is entered before it looks, so that no wake is missed"
 )]
 type WaitingTasks = tokio::sync::Notify;
 
-/// Wakes the tasks that wait for a change. All of them are on the thread that makes the change.
+/// Wakes the tasks that wait for a change. Where they are on another thread than the one that makes it, what they look at
+/// is atomic.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeSignal(WaitingTasks);
 

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use picofaas_frames::UPGRADE;
 
+use crate::change_signal::ChangeSignal;
 use crate::clock::Nanos;
 use crate::cold_phases::ColdPhases;
 use crate::exit::Exit;
@@ -134,10 +135,48 @@ pub struct Address {
     pub acknowledges: bool,
     /// The path that stands before the target of a web request.
     pub web_prefix: Box<str>,
-    /// Connections of clients that are the instance's own, on all gateways: it is not stopped as an idle one.
-    pub web_connections: Arc<AtomicU32>,
+    /// See [`ClientConnections`].
+    pub(crate) web_connections: Arc<ClientConnections>,
     /// A connection to it that is open already; only of a single-use instance.
     pub ahead: Option<Arc<ConnectionAhead>>,
+}
+
+/// Connections of clients that are an instance's own, as that of a WebSocket, on all gateways. One that has some is not
+/// stopped as an idle one.
+#[derive(Debug, Default)]
+pub(crate) struct ClientConnections {
+    count: AtomicU32,
+    is_closing: AtomicBool,
+    changed: ChangeSignal,
+}
+
+impl ClientConnections {
+    /// Counts one more.
+    pub(crate) fn enter(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one less.
+    pub(crate) fn leave(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there are some.
+    #[must_use]
+    pub(crate) fn are_some(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Has all of them close: the instance goes away.
+    pub(crate) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.changed.notify();
+    }
+
+    /// Returns when they are to close.
+    pub(crate) async fn closing(&self) {
+        self.changed.until(|| self.is_closing.load(Ordering::Acquire)).await;
+    }
 }
 
 /// A connection that was opened ahead of the one request that it is for. It does not block.

@@ -3,9 +3,9 @@
 //! For every `GatewayCommand::Run` the gateway answers one `GatewayEvent::AttemptEnded`, also where the
 //! execution is over already.
 
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Gateway;
@@ -57,9 +57,23 @@ impl OpenConnection {
         let open = Self { gateway, of_version, _place: place, address };
         open.gateway.web_connections.set(open.gateway.web_connections.get() + 1);
         if let Some(address) = &open.address {
-            address.web_connections.fetch_add(1, Ordering::Relaxed);
+            address.web_connections.enter();
         }
         open
+    }
+
+    /// Returns when it is to close: its version is replaced, its instance goes away, or this process stops.
+    async fn closing(&self) {
+        let of_instance = async {
+            match &self.address {
+                Some(address) => address.web_connections.closing().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.of_version.closing() => {}
+            () = of_instance => {}
+        }
     }
 }
 
@@ -67,7 +81,7 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.gateway.web_connections.set(self.gateway.web_connections.get() - 1);
         if let Some(address) = &self.address {
-            address.web_connections.fetch_sub(1, Ordering::Relaxed);
+            address.web_connections.leave();
         }
         self.gateway.publish_gauges();
     }
@@ -211,7 +225,7 @@ impl Gateway {
             }
             drop(pools);
             if let Some((tunnel, open)) = open {
-                tunnel.run(gateway.clock, open.of_version.closing()).await;
+                tunnel.run(gateway.clock, open.closing()).await;
             }
         });
         RunningAttempt::Exchange(task.abort_handle())

@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Context;
@@ -124,5 +123,5 @@ fn has_web_connection(function: &FunctionVersion) -> bool {
 
 /// Whether a client has a connection of its own to an instance.
 fn is_held(address: &Arc<Address>) -> bool {
-    address.web_connections.load(Ordering::Relaxed) > 0
+    address.web_connections.are_some()
 }

@@ -34,7 +34,7 @@ const PRE_STOP_S: i64 = 2;
 const GRACE_MARGIN_S: i64 = 5;
 /// Grace periods of a pod, in seconds: the first of these that is long enough, so that a small change
 /// of a time-out is no other template. The last one bounds it: an attempt may take a day, the drain of a
-/// node not.
+/// node not. A function that answers web requests has the last one: an answer that streams has no deadline.
 const GRACES_S: [i64; 4] = [60, 120, 300, 600];
 /// Grace period of a pod that does not answer any more, before its container is started again, in
 /// seconds. Those that wait for it are tried elsewhere then.
@@ -62,7 +62,7 @@ impl DesiredTemplate {
         env.push(variable("PICOFAAS_RUNTIME_URL", runtime_url));
         let mut template = template::pods(spec, env);
         if let Some(pod) = &mut template.spec {
-            pod.termination_grace_period_seconds = Some(grace_s(spec.attempt_timeout_ms));
+            pod.termination_grace_period_seconds = Some(grace_s(spec));
             if let Some(container) = pod.containers.first_mut() {
                 container.lifecycle = Some(Lifecycle {
                     pre_stop: Some(LifecycleHandler {
@@ -195,9 +195,12 @@ pub(super) fn signed(replicas: u32) -> i32 {
     i32::try_from(replicas).unwrap_or(i32::MAX)
 }
 
-fn grace_s(attempt_ms: u32) -> i64 {
-    let needed = i64::from(attempt_ms.div_ceil(1000)) + PRE_STOP_S + GRACE_MARGIN_S;
+fn grace_s(spec: &FunctionSpec) -> i64 {
     let last = GRACES_S[GRACES_S.len() - 1];
+    if spec.web.is_some() {
+        return last;
+    }
+    let needed = i64::from(spec.attempt_timeout_ms.div_ceil(1000)) + PRE_STOP_S + GRACE_MARGIN_S;
     GRACES_S.into_iter().find(|grace| *grace >= needed).unwrap_or(last)
 }
 
@@ -394,7 +397,10 @@ mod tests {
     #[test]
     fn a_pod_may_take_as_long_to_end_as_an_attempt_within_a_bound() {
         for (attempt_ms, grace) in [(1, 60), (53_000, 60), (53_001, 120), (113_000, 120), (86_400_000, 600)] {
-            assert_eq!(grace_s(attempt_ms), grace, "{attempt_ms}");
+            let spec = spec(&json!({ "timeoutMs": attempt_ms }));
+            assert_eq!(grace_s(&spec), grace, "{attempt_ms}");
         }
+        // The end of a stream is not known.
+        assert_eq!(grace_s(&spec(&json!({ "timeoutMs": 1, "web": {} }))), 600);
     }
 }

@@ -236,9 +236,17 @@ impl PodSet {
         let Some((at, generation)) = vacated else { return };
         match withdrawal {
             Withdrawal::AtOnce => self.function.addresses[at].store(None),
-            Withdrawal::Gentle => {}
+            Withdrawal::Gentle => self.close_web_connections(at, generation),
         }
         self.cluster.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
+    }
+
+    /// Has connections close that belong to a client and an instance alone: it would stay for them until its grace is over.
+    fn close_web_connections(&self, at: usize, generation: u32) {
+        let address = self.function.addresses[at].load();
+        if let Some(address) = address.as_ref().filter(|address| address.generation == generation) {
+            address.web_connections.close();
+        }
     }
 
     /// Explains the loss of a pod whose container's end was not known then.

@@ -35,3 +35,4 @@ mod support;
 mod unbound;
 mod warm;
 mod warm_faults;
+mod web;

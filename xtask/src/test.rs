@@ -111,7 +111,7 @@ const CHECKS: [Check; 18] = [
 ];
 
 /// The part of tests/cluster that belongs to every change; `cargo xtask verify cluster` runs all of it.
-const CLUSTER_TESTS: [&str; 4] = ["jobs::", "kustomize::", "standby::", "warm::"];
+const CLUSTER_TESTS: [&str; 5] = ["jobs::", "kustomize::", "standby::", "warm::", "web::"];
 
 /// Builds of the check `build`: a test or bench that starts a release binary adds it here.
 const RELEASE_BUILDS: [&[&str]; 1] = [&["build", "--release", "--package", "picofaas", "--bins"]];

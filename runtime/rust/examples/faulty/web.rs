@@ -13,6 +13,7 @@
 //! | `/upgrade` | 101; sends back what comes, and says `bye` at the end; makes the file `gone` when it is over |
 //! | `/fail` | a 418 `TEAPOT`, as a failure of the handler |
 //! | `/panic` | a panic; with `late` one in the middle of the body |
+//! | `/host` | the name of the machine |
 //! | `/never` | none; makes the file `gone` when nobody waits for it any more |
 //! | any other | the request's method, target and headers |
 
@@ -52,6 +53,7 @@ pub(crate) async fn web(request: Request<RequestBody>) -> Answer {
         }
         Some("fail") => Err(HandlerError::new(418, "TEAPOT", "no coffee here")),
         Some("panic") => fall_over(&request),
+        Some("host") => with_type("text/plain", std::env::var("HOSTNAME").unwrap_or_default().into()),
         Some("never") => {
             let _gone = Gone(query(request.uri(), "gone"));
             pending().await
