@@ -140,14 +140,21 @@ impl Cluster {
     }
 
     /// Returns once such a pod answers. It may have announced itself to the control plane before, and does so once only.
+    ///
+    /// # Errors
+    /// It has ended, or is gone.
     pub(super) async fn until_idle_pod_answers(
         &self,
         pod: &str,
         address: Option<SocketAddr>,
-    ) -> (SocketAddr, InstanceReport) {
+    ) -> Result<(SocketAddr, InstanceReport), String> {
         let pods: Api<Pod> = self.api();
-        // Its node tells that it runs up to a second after it does.
-        let look = async || call(pods.get(pod)).await.ok().as_ref().and_then(address_of);
+        // The Role has pods listed, and not read one by one.
+        let only = ListParams::default().fields(&format!("metadata.name={pod}"));
+        let look = async || match call(pods.list(&only)).await {
+            Ok(list) => Sight::of(list.items.first()),
+            Err(_) => Sight::Hidden,
+        };
         until_answered(address, look).await
     }
 
@@ -167,22 +174,50 @@ impl Cluster {
     }
 }
 
-/// Asks an instance for its health until it answers, at an address that is looked up until it is known.
+/// A pod that is taken over, as it is looked at again.
+#[derive(Debug, PartialEq, Eq)]
+enum Sight {
+    /// The API server did not tell.
+    Hidden,
+    /// It does not run, as far as its node has told, which is up to a second late.
+    Starts,
+    /// It runs, and listens there or will.
+    Runs(SocketAddr),
+    /// It has ended, or is being deleted, or there is none.
+    Over(String),
+}
+
+impl Sight {
+    fn of(pod: Option<&Pod>) -> Self {
+        let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) else {
+            return Self::Over("its pod was deleted".to_owned());
+        };
+        match failure::of_pod(pod) {
+            Some(end) => Self::Over(end.reason),
+            None => address_of(pod).map_or(Self::Starts, Self::Runs),
+        }
+    }
+}
+
+/// Asks an instance for its health until it answers, and looks at its pod before it is asked again.
 async fn until_answered(
     mut address: Option<SocketAddr>,
-    look: impl AsyncFn() -> Option<SocketAddr>,
-) -> (SocketAddr, InstanceReport) {
+    look: impl AsyncFn() -> Sight,
+) -> Result<(SocketAddr, InstanceReport), String> {
     let mut pauses = ExponentialBackoff::doubling(LOOK_PAUSE_MIN, LOOK_PAUSE_MAX);
     loop {
-        if address.is_none() {
-            address = look().await;
-        }
         if let Some(address) = address
             && let Ok(report) = probe::health(&Target::Tcp(address)).await
         {
-            return (address, report);
+            return Ok((address, report));
         }
-        tokio::time::sleep(pauses.next_pause()).await;
+        pauses.pause().await;
+        match look().await {
+            Sight::Hidden => {}
+            Sight::Starts => address = None,
+            Sight::Runs(at) => address = Some(at),
+            Sight::Over(reason) => return Err(reason),
+        }
     }
 }
 
@@ -197,6 +232,10 @@ mod tests {
     use super::*;
 
     fn pod(change: impl FnOnce(&mut Value)) -> Option<IdlePod> {
+        IdlePod::of(&whole_pod(change))
+    }
+
+    fn whole_pod(change: impl FnOnce(&mut Value)) -> Pod {
         let mut pod = json!({
             "metadata": {
                 "name": "fn-f-s1-x", "creationTimestamp": "2026-12-01T04:00:00Z",
@@ -214,7 +253,7 @@ mod tests {
             ] },
         });
         change(&mut pod);
-        IdlePod::of(&serde_json::from_value(pod).unwrap())
+        serde_json::from_value(pod).unwrap()
     }
 
     #[test]
@@ -262,15 +301,34 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        let looks = Cell::new(0);
-        let look = async || {
-            looks.set(looks.get() + 1);
-            (looks.get() > 1).then_some(address)
-        };
+        let sights = RefCell::new(vec![Sight::Hidden, Sight::Runs(address), Sight::Starts]);
+        let look = async || sights.borrow_mut().pop().unwrap();
+        let (found, _) = in_runtime(until_answered(None, look)).unwrap();
+        instance.join().unwrap();
+        assert_eq!((found, sights.borrow().len()), (address, 0));
+    }
+
+    #[test]
+    fn one_that_has_ended_or_is_gone_meanwhile_is_given_up() {
+        let seen = |change: fn(&mut Value)| Sight::of(Some(&whole_pod(change)));
+        assert_eq!(seen(|_| {}), Sight::Runs("10.0.0.7:8080".parse().unwrap()));
+        assert_eq!(seen(|pod| pod["status"] = json!({ "phase": "Pending" })), Sight::Starts);
+        for over in [
+            Sight::of(None),
+            seen(|pod| pod["metadata"]["deletionTimestamp"] = "2026-12-01T04:00:09Z".into()),
+            seen(|pod| {
+                pod["status"]["containerStatuses"][0]["state"] = json!({ "terminated": { "exitCode": 0 } });
+            }),
+        ] {
+            let Sight::Over(reason) = over else { panic!("{over:?}") };
+            let told = in_runtime(until_answered(None, async || Sight::Over(reason.clone())));
+            assert_eq!(told.unwrap_err(), reason);
+        }
+    }
+
+    fn in_runtime<T>(task: impl Future<Output = T>) -> T {
         let options = tokio::runtime::LocalOptions::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options);
-        let (found, _) = runtime.unwrap().block_on(until_answered(None, look));
-        instance.join().unwrap();
-        assert_eq!((found, looks.get()), (address, 2));
+        runtime.unwrap().block_on(task)
     }
 }

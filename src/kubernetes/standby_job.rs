@@ -176,7 +176,10 @@ impl StandbyJob {
             tokio::select! {
                 biased;
                 announced = until_announced(&jobs, &name, announced, &mut end, patience) => announced,
-                (address, report) = cluster.until_idle_pod_answers(&pod, address) => Ok((pod, address, report)),
+                answered = cluster.until_idle_pod_answers(&pod, address) => {
+                    let (address, report) = answered.map_err(InstanceProblem::new)?;
+                    Ok((pod, address, report))
+                }
             }
         };
         let adopted = tokio::select! {
