@@ -11,6 +11,7 @@
 //! | `rest` | waiting until the machine is quiet |
 //! | `jobs` | starts of `JOB` functions, and the calls for them |
 //! | `standby` | calls of `JOB` functions whose pods are made ahead |
+//! | `beside` | calls of a `WARM` function beside those of another one's reserve |
 //! | `from_zero` | starts of `WARM` functions without a pod |
 //! | `step` | from one instance to five |
 //! | `hot` | latency under load |
@@ -20,6 +21,7 @@
 
 mod api;
 mod bare;
+mod beside;
 mod calls;
 mod footprint;
 mod from_zero;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ClusterAnswer;
+use super::beside::{self, BesideRun};
 use super::calls::ApiCalls;
 use super::rest::Rest;
 use super::stage::{Stage, Times, function, invoke, ms, try_invoke};
@@ -63,7 +64,8 @@ pub(super) fn answer(stage: &Stage<'_>, calls: u32) -> Result<ClusterAnswer> {
     let start_ms = Spread::of(paced.refills_ms.clone()).median().context("no refill was seen")?;
     let per_second = 500.0 / start_ms;
     let arrivals = [arrive(stage, "constant", per_second)?, arrive(stage, "Poisson", per_second)?];
-    Ok(answered(&paced, &bursts, &arrivals, start_ms))
+    let beside = beside::measure(stage)?;
+    Ok(answered(&paced, &bursts, &arrivals, &beside, start_ms))
 }
 
 /// Calls that came one by one, each after the reserve had been filled.
@@ -197,7 +199,7 @@ impl Dice {
     }
 }
 
-fn until_filled(stage: &Stage<'_>, name: &str) -> Result<()> {
+pub(super) fn until_filled(stage: &Stage<'_>, name: &str) -> Result<()> {
     let path = format!("/v1/functions/{name}");
     let filled = until(FILL_PATIENCE, || {
         let answer = http::request(stage.server.port, "GET", &path, &[], "")?;
@@ -221,13 +223,19 @@ fn metric(stage: &Stage<'_>, what: &str, name: &str) -> Result<u64> {
     value.with_context(|| format!("no {series}"))?.parse().context("a count is no number")
 }
 
-fn percentile(values: &[f64], percent: usize) -> f64 {
+pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }
 
-fn answered(paced: &Paced, bursts: &[Burst], arrivals: &[Arrivals], start_ms: f64) -> ClusterAnswer {
+fn answered(
+    paced: &Paced,
+    bursts: &[Burst],
+    arrivals: &[Arrivals],
+    beside: &[BesideRun],
+    start_ms: f64,
+) -> ClusterAnswer {
     let mut table = markdown_table(&["", "p50", "p99", "max"]);
     for (name, values) in [
         ("request → handler start, ms", &paced.to_start_ms),
@@ -263,8 +271,9 @@ fn answered(paced: &Paced, bursts: &[Burst], arrivals: &[Arrivals], start_ms: f6
         name: "standby",
         tables: format!(
             "{calls} calls a second apart, of which {} found an instance ready; the reserve of 2 was full again {start_ms:.0} ms after a call (median).\n\n{table}\n\n{crowd}\n\n\
-             Arrivals come at half the rate at which one instance after the other is started.\n\n{met}\n\n{counts}",
-            paced.found_ready
+             Arrivals come at half the rate at which one instance after the other is started.\n\n{met}\n\n{counts}\n\n{}",
+            paced.found_ready,
+            beside::report(beside)
         ),
         targets: vec![
             ClusterTarget::median("standby: request → handler start", 3.0, "ms", paced.to_start_ms.clone()),
@@ -283,13 +292,14 @@ fn answered(paced: &Paced, bursts: &[Burst], arrivals: &[Arrivals], start_ms: f6
                 arrivals.iter().map(|one| 100.0 - share(one)).collect(),
             ),
         ],
-        rests: vec![paced.rest],
+        rests: [paced.rest].into_iter().chain(beside.iter().map(|run| run.rest)).collect(),
         errors: arrivals.iter().map(|one| one.failed).sum::<u64>()
-            + bursts.iter().map(|burst| burst.failed as u64).sum::<u64>(),
+            + bursts.iter().map(|burst| burst.failed as u64).sum::<u64>()
+            + beside.iter().map(|run| u64::from(run.failed)).sum::<u64>(),
         measurements: json!({
             "toStartMs": paced.to_start_ms, "toAnswerMs": paced.to_answer_ms, "refillsMs": paced.refills_ms,
             "foundReady": paced.found_ready, "bursts": bursts, "arrivals": arrivals,
-            "callsPerInvocation": paced.per_call,
+            "callsPerInvocation": paced.per_call, "beside": beside,
         }),
     }
 }
