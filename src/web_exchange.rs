@@ -49,6 +49,10 @@ pub(crate) struct WebExchange {
     pub upload: Option<Incoming>,
     /// The way to the client, until it has the head of the answer.
     pub reply: Option<AnswerSender<WebReply>>,
+    /// No client waits: the answer is kept with the execution.
+    pub keeps_answer: bool,
+    /// Headers of the answer that is kept, once it is.
+    pub kept: Option<HeaderMap>,
     /// Its place among the connections whose protocol was changed, where it wants one.
     pub place: Option<UpgradePlace>,
     /// The execution's deadline is not its end any more: its answer has begun, or its request still comes.
@@ -70,11 +74,23 @@ impl WebExchange {
         place: Option<UpgradePlace>,
         reply: AnswerSender<WebReply>,
     ) -> Self {
+        Self { upload, reply: Some(reply), place, ..Self::of_nobody(request) }
+    }
+
+    /// An exchange whose client does not wait for the answer, with the whole body of its request in the execution.
+    #[must_use]
+    pub(crate) fn kept(request: WebRequest, request_bytes: u64) -> Self {
+        Self { keeps_answer: true, request_bytes, ..Self::of_nobody(request) }
+    }
+
+    fn of_nobody(request: WebRequest) -> Self {
         Self {
             request: Some(Rc::new(request)),
-            upload,
-            reply: Some(reply),
-            place,
+            upload: None,
+            reply: None,
+            keeps_answer: false,
+            kept: None,
+            place: None,
             outlives_deadline: false,
             status: 0,
             request_bytes: 0,

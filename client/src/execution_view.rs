@@ -35,11 +35,22 @@ pub(crate) struct ExecutionView<'a> {
     pub output: Option<&'a RawValue>,
     /// Why it did not succeed.
     pub error: Option<ExecutionErrorView>,
+    /// Its HTTP exchange, where its function answers requests itself.
+    #[serde(default)]
+    pub web: Option<WebView>,
     /// Where the time went, once it has ended.
     pub timings: Option<TimingsView>,
     /// Parts of the wait for the start of its instance, where it waited for one.
     #[serde(default)]
     pub cold: Option<ColdView>,
+}
+
+/// An HTTP exchange.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct WebView {
+    /// The answer is kept, and can be read as it came.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// Nanoseconds of each phase of a cold start that is known.

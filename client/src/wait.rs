@@ -1,4 +1,4 @@
-//! `wait`: the end of an execution is waited for, and its output written.
+//! `wait`: the end of an execution is waited for, and its output written, or the answer that is kept as it came.
 
 use std::time::Duration;
 
@@ -52,6 +52,13 @@ pub(crate) async fn until_ended(
         })?,
     };
     let execution: ExecutionView<'_> = client.read(&answer)?;
+    if execution.web.is_some_and(|web| web.kept) && execution.status == "success" {
+        let call = Call::get(format!("/v1/executions/{id}/output"));
+        let kept = client.call(call).await?;
+        // One of the function's, such as its 404, is an answer as any other.
+        let is_answer = kept.status.is_success() || kept.header("x-error-source") == Some("function");
+        return if is_answer { output::write(&kept.body) } else { Err(client.refused(&kept)) };
+    }
     match (execution.failure(), execution.output) {
         (Some(failed), _) => Err(ClientError::Failed(failed)),
         (None, output) => {

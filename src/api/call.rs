@@ -12,6 +12,8 @@ pub enum Call {
     Enqueue(PathPart),
     /// `GET /v1/executions/{id}`
     ReadExecution(PathPart),
+    /// `GET /v1/executions/{id}/output`
+    ReadOutput(PathPart),
     /// `DELETE /v1/executions/{id}`
     CancelExecution(PathPart),
     /// `GET /v1/executions`
@@ -75,6 +77,7 @@ impl Call {
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
+            | Call::ReadOutput(_)
             | Call::CancelExecution(_)
             | Call::ExecutionLogs(_)
             | Call::JobInput(_)
@@ -96,7 +99,7 @@ impl Call {
     #[must_use]
     pub(crate) fn parameters(self) -> &'static [&'static str] {
         match self {
-            Call::ReadExecution(_) => OF_READ,
+            Call::ReadExecution(_) | Call::ReadOutput(_) => OF_READ,
             Call::ListExecutions => OF_LIST,
             Call::FunctionLogs(_) | Call::ExecutionLogs(_) => OF_LOGS,
             Call::Invoke(_)
@@ -127,6 +130,7 @@ impl Call {
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
+            | Call::ReadOutput(_)
             | Call::ListExecutions
             | Call::ExecutionLogs(_)
             | Call::ListFunctions
@@ -156,6 +160,7 @@ impl Call {
             Call::Invoke(_)
             | Call::Enqueue(_)
             | Call::ReadExecution(_)
+            | Call::ReadOutput(_)
             | Call::CancelExecution(_)
             | Call::JobInput(_)
             | Call::CompleteJob(_)

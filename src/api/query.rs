@@ -3,7 +3,7 @@
 use super::call::Call;
 use crate::error::{ApiError, ErrorCode};
 
-/// Parameters of `GET /v1/executions/{id}`.
+/// Parameters of `GET /v1/executions/{id}`, and of its output.
 pub(crate) const OF_READ: &[&str] = &["wait"];
 /// Parameters of `GET /v1/executions`.
 pub(crate) const OF_LIST: &[&str] = &["function", "status", "limit", "cursor", "slowest"];

@@ -1,6 +1,7 @@
 //! Responses: of executions and of errors; that to `:invoke` is in `receipt`.
 
 pub(crate) mod body;
+pub(crate) mod output;
 pub(crate) mod receipt;
 pub(crate) mod slow_execution;
 pub(crate) mod summary;
@@ -46,7 +47,7 @@ pub(crate) fn replayed(mut response: Response<Body>) -> Response<Body> {
 /// The answer to `GET /v1/executions/{id}`.
 pub(crate) fn execution(id: ExecutionId, execution: &Execution, clock: &Clock) -> Response<Body> {
     let mut body = Vec::with_capacity(512 + execution.output.len());
-    push_summary(&mut body, &Summary::of(id, execution), clock, Some(&execution.output));
+    push_summary(&mut body, &Summary::of(id, execution), clock, Some(execution.json_output()));
     json(200, body)
 }
 

@@ -89,6 +89,7 @@ impl RequestLine<'_> {
                     _ => self.wrong_method("GET, HEAD, DELETE"),
                 }
             }
+            Some((id, "output")) => self.get_or_head(Call::ReadOutput(PathPart::after(EXECUTIONS, id))),
             Some((id, "logs")) => self.get_or_head(Call::ExecutionLogs(PathPart::after(EXECUTIONS, id))),
             Some(_) => Err(self.nowhere()),
         }
@@ -165,12 +166,13 @@ mod tests {
 
     #[test]
     fn each_path_leads_to_its_call() {
-        let cases: [NamedCase; 10] = [
+        let cases: [NamedCase; 11] = [
             (Method::POST, "/v1/functions/a:invoke", Call::Invoke, "a"),
             (Method::POST, "/v1/functions/a:enqueue", Call::Enqueue, "a"),
             (Method::PUT, "/v1/functions/word-stats", Call::PutFunction, "word-stats"),
             (Method::GET, "/v1/executions/12", Call::ReadExecution, "12"),
             (Method::DELETE, "/v1/executions/12", Call::CancelExecution, "12"),
+            (Method::GET, "/v1/executions/12/output", Call::ReadOutput, "12"),
             (Method::GET, "/v1/executions/12/logs", Call::ExecutionLogs, "12"),
             (Method::GET, "/v1/functions/a/logs", Call::FunctionLogs, "a"),
             (Method::PUT, "/v1/functions/a/replicas", Call::PutReplicas, "a"),

@@ -25,7 +25,7 @@ impl Control {
             Call::Invoke(_) | Call::Enqueue(_) => {
                 return self.pass_on(self.next_gateway(), request).await;
             }
-            Call::ReadExecution(id) | Call::CancelExecution(id) => {
+            Call::ReadExecution(id) | Call::ReadOutput(id) | Call::CancelExecution(id) => {
                 return self.pass_on(self.gateways.owner_of(id.of(path)), request).await;
             }
             Call::JobInput(_) | Call::CompleteJob(_) | Call::AnnounceInstance => {

@@ -29,6 +29,8 @@ pub enum ErrorCode {
     VersionMismatch,
     NotScalable,
     AlreadyTerminal,
+    NotEnded,
+    NoOutput,
     NoLogs,
     AttemptSuperseded,
     InvalidCompletion,
@@ -117,7 +119,7 @@ impl Facts {
 impl ErrorCode {
     /// Every code, in the order of the enum.
     #[cfg(test)]
-    pub(crate) const ALL: [ErrorCode; 61] = [
+    pub(crate) const ALL: [ErrorCode; 63] = [
         ErrorCode::BadRequest,
         ErrorCode::InvalidJson,
         ErrorCode::CursorExpired,
@@ -141,6 +143,8 @@ impl ErrorCode {
         ErrorCode::VersionMismatch,
         ErrorCode::NotScalable,
         ErrorCode::AlreadyTerminal,
+        ErrorCode::NotEnded,
+        ErrorCode::NoOutput,
         ErrorCode::NoLogs,
         ErrorCode::AttemptSuperseded,
         ErrorCode::InvalidCompletion,
@@ -208,6 +212,8 @@ impl ErrorCode {
             ErrorCode::VersionMismatch => Facts::gateway(412, "VERSION_MISMATCH"),
             ErrorCode::NotScalable => Facts::gateway(409, "NOT_SCALABLE"),
             ErrorCode::AlreadyTerminal => Facts::gateway(409, "ALREADY_TERMINAL"),
+            ErrorCode::NotEnded => Facts::gateway(409, "NOT_ENDED"),
+            ErrorCode::NoOutput => Facts::gateway(409, "NO_OUTPUT"),
             ErrorCode::NoLogs => Facts::gateway(409, "NO_LOGS"),
             ErrorCode::AttemptSuperseded => Facts::gateway(409, "ATTEMPT_SUPERSEDED"),
             ErrorCode::InvalidCompletion => Facts::gateway(422, "INVALID_COMPLETION"),

@@ -184,7 +184,7 @@ async fn serve_call(gateway: &Rc<Gateway>, head: RequestHead<'_>, body: BodySour
     match head.call {
         Call::Invoke(name) => gateway.invoke(name.of(path), head, body).await,
         Call::Enqueue(name) => gateway.enqueue_only(name.of(path), head, body).await,
-        Call::ReadExecution(id) | Call::CancelExecution(id) | Call::JobInput(id)
+        Call::ReadExecution(id) | Call::ReadOutput(id) | Call::CancelExecution(id) | Call::JobInput(id)
             if let Some(owner) = gateway.other_owner(id.of(path)) =>
         {
             gateway.ask_gateway(owner, head, Bytes::new()).await
@@ -193,6 +193,10 @@ async fn serve_call(gateway: &Rc<Gateway>, head: RequestHead<'_>, body: BodySour
             gateway.execution_head(id.of(path), parts.uri.query()).await
         }
         Call::ReadExecution(id) => gateway.execution(id.of(path), parts.uri.query()).await,
+        Call::ReadOutput(id) => {
+            let is_head = parts.method == Method::HEAD;
+            gateway.output(id.of(path), parts.uri.query(), is_head).await
+        }
         Call::CancelExecution(id) => gateway.cancel_execution(id.of(path)),
         Call::CompleteJob(id) if let Some(owner) = gateway.other_owner(id.of(path)) => {
             gateway.pass_result(owner, head, body).await

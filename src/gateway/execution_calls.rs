@@ -1,4 +1,5 @@
-//! The look-up of an execution by its id: reading it, `GET /v1/executions/{id}`, and cancelling it, `DELETE`.
+//! The look-up of an execution by its id: reading it, `GET /v1/executions/{id}`, or its output, and cancelling it,
+//! `DELETE`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use super::waiting::Waiting;
 use crate::api::query::{OF_READ, parameters, unknown_parameter};
 use crate::api::response;
 use crate::api::response::Body;
+use crate::api::response::output::output;
 use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
+use crate::store::execution::Execution;
 use crate::store::execution_store::IdLookup;
 
 /// Longest that a read can wait for the end, in seconds.
@@ -21,7 +24,7 @@ impl Gateway {
     /// Answers as soon as the execution is terminal, or after `wait` seconds as it stands.
     pub async fn execution(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
         let read = self.read(id, query).await;
-        if read.is_ok() {
+        if read.is_ok() && !self.has_kept(id) {
             self.mark_read(id);
         }
         read.unwrap_or_else(|error| response::error(&error))
@@ -30,6 +33,27 @@ impl Gateway {
     /// The same to `HEAD`, which is not told the result, so that it stays unread.
     pub(super) async fn execution_head(self: &Rc<Self>, id: &str, query: Option<&str>) -> Response<Body> {
         self.read(id, query).await.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// Answers the output and nothing around it, or the error of an execution that has none.
+    #[cold]
+    pub(super) async fn output(
+        self: &Rc<Self>,
+        id: &str,
+        query: Option<&str>,
+        is_head: bool,
+    ) -> Response<Body> {
+        let read = self.look(id, query, output).await.flatten();
+        if read.is_ok() && !is_head {
+            self.mark_read(id);
+        }
+        read.unwrap_or_else(|error| response::error(&error))
+    }
+
+    /// Whether the answer of its function is kept beside the record, which does not show it.
+    fn has_kept(&self, id: &str) -> bool {
+        let kept = |execution: &Execution| execution.web.as_ref().is_some_and(|web| web.kept.is_some());
+        self.find(id).is_ok_and(|id| self.executions.with(id.ticket, |_, it| kept(it)) == Some(true))
     }
 
     fn mark_read(&self, id: &str) {
@@ -54,6 +78,16 @@ impl Gateway {
     }
 
     async fn read(self: &Rc<Self>, text: &str, query: Option<&str>) -> Result<Response<Body>, ApiError> {
+        self.look(text, query, |id, execution| response::execution(id, execution, &self.clock)).await
+    }
+
+    /// Looks at an execution when it is terminal, or after `wait` seconds.
+    async fn look<T>(
+        self: &Rc<Self>,
+        text: &str,
+        query: Option<&str>,
+        build: impl FnOnce(ExecutionId, &Execution) -> T,
+    ) -> Result<T, ApiError> {
         let wait_s = wait(query)?;
         let id = self.find(text)?;
         if wait_s > 0 {
@@ -61,9 +95,7 @@ impl Gateway {
             // Not terminal in time is an answer too: the execution as it stands.
             let _ = tokio::time::timeout(Duration::from_secs(wait_s), waiting).await;
         }
-        self.executions
-            .with(id.ticket, |id, execution| response::execution(id, execution, &self.clock))
-            .ok_or_else(expired)
+        self.executions.with(id.ticket, build).ok_or_else(expired)
     }
 
     /// The execution that a client names, where the store still has it.

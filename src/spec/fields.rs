@@ -33,8 +33,8 @@ pub(crate) enum FieldKind {
     Texts,
     /// One of a few words.
     Word { words: &'static [&'static str], default: &'static str },
-    /// A boolean, `false` where it is left out.
-    Boolean,
+    /// A boolean, with what it is where it is left out.
+    Boolean { default: bool },
     /// A value whose schemas are written by hand, beside the generated parts.
     ByHand,
 }
@@ -73,7 +73,7 @@ pub(crate) const FIELDS: &[FieldRow] = &[
     by_hand("endpointUrl"),
     FieldRow {
         path: "frames",
-        kind: FieldKind::Boolean,
+        kind: FieldKind::Boolean { default: false },
         about: "Whether each endpoint is one server that speaks frames, and is asked for them. Instances of `WARM` functions always are.",
     },
     by_hand("web"),
@@ -91,6 +91,11 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         path: "web.maxConnections",
         kind: FieldKind::Number(Bounds { min: 1, max: 100_000, default: 1_000, unit: "connections" }),
         about: "Connections that were upgraded, as a WebSocket's, and are open at once on one gateway thread. They do not count against `concurrency`.",
+    },
+    FieldRow {
+        path: "web.async",
+        kind: FieldKind::Boolean { default: true },
+        about: "Whether a request with `Prefer: respond-async` is answered at once, and the function's answer kept with its execution. Where not, it is passed on as any other.",
     },
     FieldRow {
         path: "timeoutMs",
@@ -220,7 +225,7 @@ pub(super) const fn number(path: &str) -> NumberField {
                 FieldKind::Text { .. }
                 | FieldKind::Texts
                 | FieldKind::Word { .. }
-                | FieldKind::Boolean
+                | FieldKind::Boolean { .. }
                 | FieldKind::ByHand => panic!("the field is no number"),
             };
         }

@@ -63,7 +63,7 @@ fn always_answered() -> Vec<&'static str> {
         FieldKind::Number(_) | FieldKind::FollowingNumber(_) | FieldKind::Word { .. } => {
             object_of(row) == FUNCTION
         }
-        FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Boolean => false,
+        FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Boolean { .. } => false,
         FieldKind::ByHand => ["name", "resources", "status"].contains(&row.path),
     };
     FIELDS.iter().filter(always).map(|row| row.path).collect()
@@ -85,7 +85,8 @@ fn write_row(out: &mut String, row: &FieldRow, form: SchemaForm, indent: &str) {
     };
     let lines = match row.kind {
         FieldKind::ByHand => return,
-        FieldKind::Boolean => vec![kind("boolean")],
+        FieldKind::Boolean { default: false } => vec![kind("boolean")],
+        FieldKind::Boolean { default: true } => vec![kind("boolean"), "default: true".to_owned()],
         FieldKind::Number(bounds) | FieldKind::FollowingNumber(bounds) => {
             let mut lines =
                 vec![kind("integer"), format!("minimum: {}", bounds.min), format!("maximum: {}", bounds.max)];
@@ -171,7 +172,7 @@ fn every_number_is_in_the_table_of_fields_with_its_default_and_its_bound() {
             FieldKind::Text { .. }
             | FieldKind::Texts
             | FieldKind::Word { .. }
-            | FieldKind::Boolean
+            | FieldKind::Boolean { .. }
             | FieldKind::ByHand => {
                 continue;
             }

@@ -28,6 +28,9 @@ pub struct Web {
     /// Upgraded connections that may be open at once on a gateway.
     #[serde(rename = "maxConnections")]
     pub connections_max: u32,
+    /// Whether a client may leave the answer to be kept, and read it later.
+    #[serde(rename = "async")]
+    pub is_async: bool,
 }
 
 /// The origin of web pages that may call a function.
@@ -66,6 +69,7 @@ impl Web {
             origins: read_origins(&object, findings),
             stream_idle_ms: whole(&object, STREAM_IDLE, findings),
             connections_max: whole(&object, CONNECTIONS_MAX, findings),
+            is_async: object.get("async").and_then(|field| field.boolean(findings)).unwrap_or(true),
         })
     }
 
@@ -130,6 +134,17 @@ mod tests {
             assert!(told[0].starts_with("web.origins[0]: "), "{told:?}");
         }
         assert_eq!(faults(r#"{"orgins":[]}"#).len(), 1);
+    }
+
+    #[test]
+    fn a_wish_for_a_later_answer_is_granted_unless_the_function_says_no() {
+        let read = |web: &str| {
+            let text = format!(r#"{{"name":"a","executionMode":"WARM","image":"i","web":{web}}}"#);
+            parse_function(text.as_bytes()).expect("valid").web.expect("it has one").is_async
+        };
+        assert!(read("{}") && read(r#"{"async":true}"#) && read(r#"{"async":null}"#));
+        assert!(!read(r#"{"async":false}"#));
+        assert_eq!(faults(r#"{"async":"no"}"#).len(), 1);
     }
 
     #[test]

@@ -109,7 +109,8 @@ pub struct Execution {
     pub idempotency_key: Option<Rc<IdempotencyKey>>,
     /// The body as the client sent it; empty once it is not needed any more.
     pub payload: Bytes,
-    /// The function's output, one JSON value; empty where there is none.
+    /// The function's output, one JSON value, or the body of an answer that is kept as it came; empty where there is
+    /// none.
     pub output: Bytes,
     /// The error that it ended with, or its last attempt did.
     pub error: Option<Box<ExecutionError>>,
@@ -246,6 +247,12 @@ impl Execution {
     #[must_use]
     pub(crate) fn outlives_deadline(&self) -> bool {
         self.web.as_ref().is_some_and(|web| web.outlives_deadline)
+    }
+
+    /// Its output, where that is JSON or there is none.
+    #[must_use]
+    pub(crate) fn json_output(&self) -> &[u8] {
+        if self.web.is_none() { &self.output } else { &[] }
     }
 
     /// Milliseconds that it may take.

@@ -259,10 +259,7 @@ impl ExecutionStore {
             execution.error = None;
             return Status::Success;
         }
-        let text = format!(
-            "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
-        );
-        execution.error = Some(Box::new(ExecutionError::new(ErrorCode::RetentionFull, text)));
+        execution.error = Some(Box::new(no_room(bytes)));
         Status::Error
     }
 
@@ -308,6 +305,15 @@ fn end_without_output(
     };
     execution.error = error.map(Box::new);
     (end, status)
+}
+
+/// The error of an output for which no bytes were found.
+#[cold]
+pub(super) fn no_room(bytes: usize) -> ExecutionError {
+    let text = format!(
+        "the function succeeded, but there was no room to keep its output of {bytes} bytes (--reserved-output, --max-payload-bytes)"
+    );
+    ExecutionError::new(ErrorCode::RetentionFull, text)
 }
 
 /// The error of a web request that was answered with this status; a 4xx is none.

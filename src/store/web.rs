@@ -2,13 +2,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName};
 
+use super::execution_error::ExecutionError;
 use super::execution_store::ExecutionStore;
+use super::transitions::no_room;
 use crate::channel::AnswerSender;
 use crate::clock::Nanos;
 use crate::ticket::Ticket;
 use crate::web_exchange::{UpgradePlace, WebExchange, WebReply};
+
+/// Headers of an answer that are kept with it: those that say how its body is to be read.
+const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE];
+/// Bytes of the largest value of a header that is kept. They are not counted.
+const KEPT_VALUE_BYTES_MAX: usize = 1024;
 
 /// The part of an exchange that is kept with its execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +26,10 @@ pub struct WebRecord {
     pub status: u16,
     /// Bytes of the request's body that were passed on.
     pub request_bytes: u64,
-    /// Bytes of the answer's body that were passed on.
+    /// Bytes of the answer's body that were passed on, or are kept.
     pub answer_bytes: u64,
+    /// The answer is kept.
+    pub is_kept: bool,
 }
 
 impl WebRecord {
@@ -26,7 +37,7 @@ impl WebRecord {
     #[must_use]
     pub(super) fn of(web: &WebExchange) -> Self {
         let WebExchange { status, request_bytes, answer_bytes, .. } = *web;
-        Self { status, request_bytes, answer_bytes }
+        Self { status, request_bytes, answer_bytes, is_kept: web.kept.is_some() }
     }
 }
 
@@ -78,6 +89,40 @@ impl ExecutionStore {
             web.request_bytes += request_bytes;
             web.answer_bytes += answer_bytes;
         }
+    }
+
+    /// Whether the answer is to be kept with the execution, as no client waits for it.
+    #[must_use]
+    pub(crate) fn keeps_answer(&self, ticket: Ticket) -> bool {
+        self.get(ticket).and_then(|execution| execution.web.as_deref()).is_some_and(|web| web.keeps_answer)
+    }
+
+    /// Keeps an answer, its body as the output of the execution. The attempt ends with it.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn keep_answer(
+        &mut self,
+        ticket: Ticket,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), ExecutionError> {
+        let bytes = body.len();
+        let needs_more = self.get(ticket).is_some_and(|execution| execution.needs_more_for(bytes));
+        if needs_more && !self.accommodate(ticket, bytes) {
+            return Err(no_room(bytes));
+        }
+        let Some(execution) = self.get_mut(ticket) else { return Ok(()) };
+        let Some(web) = &mut execution.web else { return Ok(()) };
+        let kept = KEPT_HEADERS.iter().flat_map(|name| {
+            let values =
+                headers.get_all(name).into_iter().filter(|value| value.len() <= KEPT_VALUE_BYTES_MAX);
+            values.map(|value| (name.clone(), value.clone()))
+        });
+        web.kept = Some(kept.collect());
+        web.answer_bytes = bytes as u64;
+        execution.output = body;
+        Ok(())
     }
 
     /// Time in which the head of the answer has to come, once the body of the request has gone.

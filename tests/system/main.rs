@@ -62,6 +62,7 @@ mod vanished;
 mod watchdog;
 mod watched;
 mod web;
+mod web_async;
 mod web_origins;
 mod web_streams;
 mod wire;

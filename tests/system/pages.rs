@@ -28,7 +28,7 @@ const FOREIGN: [&str; 10] = [
 ];
 
 /// Every call, served where it is asked or not.
-const CALLS: [&str; 22] = [
+const CALLS: [&str; 23] = [
     "POST /v1/functions",
     "PUT /v1/functions/bystander",
     "DELETE /v1/functions/bystander",
@@ -41,6 +41,7 @@ const CALLS: [&str; 22] = [
     "GET /v1/executions",
     "GET /v1/executions/1",
     "GET /v1/executions/1/logs",
+    "GET /v1/executions/1/output",
     "DELETE /v1/executions/1",
     "GET /v1/internal/executions/1/input",
     "POST /v1/internal/executions/1:complete",

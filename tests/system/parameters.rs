@@ -32,6 +32,7 @@ fn a_parameter_that_a_call_has_not_is_refused_on_every_path_of_every_listener() 
         ("GET", "/v1/functions/bystander/logs?tail=1", "there are `tail`, `since` and `follow`"),
         ("GET", "/v1/executions?limit=1", "`function`, `status`, `limit`, `cursor` and `slowest`"),
         ("GET", "/v1/executions/0?wait=1", "there is `wait`"),
+        ("GET", "/v1/executions/0/output?wait=1", "there is `wait`"),
         ("DELETE", "/v1/executions/0", none),
         ("GET", "/v1/executions/0/logs", "there are `tail`, `since` and `follow`"),
         ("GET", "/healthz", none),

@@ -346,7 +346,11 @@ fn the_record_and_the_metrics_tell_of_the_exchange_and_not_of_its_bodies() {
     endpoint.next().answer(404, "1234567");
     let id = client.receive().header("x-execution-id").unwrap().to_owned();
     let record = server.client().get(&format!("/v1/executions/{id}")).json();
-    assert_eq!(record["web"], json!({ "status": 404, "requestBytes": 5, "answerBytes": 7 }), "{record}");
+    assert_eq!(
+        record["web"],
+        json!({ "status": 404, "requestBytes": 5, "answerBytes": 7, "kept": false }),
+        "{record}"
+    );
     assert_eq!((&record["status"], &record["output"]), (&json!("success"), &json!(null)));
     client.ask("GET /fn/site", "", "");
     drop(endpoint.next());

@@ -39,10 +39,10 @@ pub(crate) fn push_summary(body: &mut Vec<u8>, summary: &Summary, clock: &Clock,
     }
     body.extend_from_slice(b",\"error\":");
     push_error(body, summary.error.as_deref());
-    if let Some(WebRecord { status, request_bytes, answer_bytes }) = summary.web {
+    if let Some(WebRecord { status, request_bytes, answer_bytes, is_kept }) = summary.web {
         let status = (status > 0).then_some(status);
         let web = serde_json::json!({
-            "status": status, "requestBytes": request_bytes, "answerBytes": answer_bytes,
+            "status": status, "requestBytes": request_bytes, "answerBytes": answer_bytes, "kept": is_kept,
         });
         body.extend_from_slice(b",\"web\":");
         body.extend_from_slice(web.to_string().as_bytes());

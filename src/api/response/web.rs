@@ -2,11 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 use hyper::Response;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 
 use super::body::Body;
 use super::receipt::{X_ATTEMPTS, X_EXECUTION_ID, attempts, insert_text, push_timing};
 use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_output, status_code};
+use crate::api::web::preference::{PREFERENCE_APPLIED, RESPOND_ASYNC};
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
 use crate::web_exchange::{ReplyBody, WebReply};
@@ -34,6 +35,16 @@ pub(crate) fn answer(
     *response.status_mut() = status;
     push_receipt(&mut headers, id, execution);
     *response.headers_mut() = headers;
+    response
+}
+
+/// The answer to a request whose client does not wait for that of its function.
+pub(crate) fn accepted(id: ExecutionId, execution: &Execution) -> Response<Body> {
+    let mut response = super::accepted(id, execution);
+    let headers = response.headers_mut();
+    insert_text(headers, X_EXECUTION_ID, Bytes::copy_from_slice(&id.text()));
+    headers.insert(PREFERENCE_APPLIED, RESPOND_ASYNC);
+    headers.insert(VARY, HeaderValue::from_static("Prefer"));
     response
 }
 

@@ -15,6 +15,7 @@ use super::super::waiting::Waiting;
 use super::WebCall;
 use crate::api::json;
 use crate::api::response::{Body, web};
+use crate::api::web::preference;
 use crate::error::{ApiError, ErrorCode};
 use crate::store::execution::Invocation;
 
@@ -46,8 +47,13 @@ impl Gateway {
         // The body is JSON by what the function is, whatever a client calls it, as curl does a form.
         parts.headers.remove(CONTENT_TYPE);
         parts.headers.remove("idempotency-key");
-        let admitted = self.admit(name, &parts, BodySource::Whole(payload), Invocation::Sync).await?;
+        let is_left = preference::wants_async(&parts.headers);
+        let invocation = if is_left { Invocation::Async } else { Invocation::Sync };
+        let admitted = self.admit(name, &parts, BodySource::Whole(payload), invocation).await?;
         let Admitted::New(ticket) = admitted else { return Ok(lost()) };
+        if is_left {
+            return Ok(self.enqueue_kept(ticket));
+        }
         let waiting = Waiting::of_client(self.clone(), ticket);
         self.enqueue(ticket);
         Ok(waiting.reply_with(web::bare_output).await.unwrap_or_else(lost))

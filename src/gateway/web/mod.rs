@@ -4,9 +4,11 @@
 //! |---|---|
 //! | this one | the request's function, and whether it may be asked from where it comes |
 //! | `web_call` | a request for a function that answers HTTP as it is |
-//! | `json_call` | a request for one that takes JSON |
+//! | `kept_call` | one whose client does not wait for the answer |
+//! | `json_call` | a request for a function that takes JSON |
 
 mod json_call;
+mod kept_call;
 mod web_call;
 
 use std::net::IpAddr;
@@ -14,6 +16,7 @@ use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
@@ -23,7 +26,7 @@ use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::Body;
 use crate::api::web::address::WebAddress;
-use crate::api::web::forwarded;
+use crate::api::web::{forwarded, preference};
 use crate::api::web_page;
 use crate::error::{ApiError, ErrorCode};
 use crate::server::request_body::check_coding;
@@ -104,9 +107,17 @@ async fn serve(
     check_service_worker(&address, &parts.headers)?;
     let call = WebCall { address, peer };
     match web {
+        Some(web) if web.is_async && is_left_to_be_read(&parts, &body) => {
+            gateway.kept_call(&call, &parts, body).await
+        }
         Some(_) => gateway.web_call(&call, &parts, body).await,
         None => gateway.json_call(&call, &parts, body).await,
     }
+}
+
+/// Whether the client wants its answer kept, and to read it later. One that changes the protocol stays.
+fn is_left_to_be_read(parts: &Parts, body: &Incoming) -> bool {
+    preference::wants_async(&parts.headers) && web_call::upgrade_of(parts, body).is_none()
 }
 
 /// Checks that no script becomes the service worker of paths beside its own. The largest scope of one is the folder that

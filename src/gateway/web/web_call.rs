@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::super::Gateway;
@@ -54,11 +54,7 @@ impl Gateway {
         let admitted = self.clock.now();
         let name = call.address.name;
         let kind = kind_of(parts, &body, self.settings.flags.max_body);
-        // One with a body goes on as it is without it (RFC 9110, 7.8), and HTTP/2 is not there.
-        let has_body = !matches!(body.size_hint().exact(), Some(0));
-        let upgrade = fields::wanted_upgrade(&parts.headers)
-            .filter(|to| !has_body && !to.as_bytes().eq_ignore_ascii_case(b"h2c"))
-            .cloned();
+        let upgrade = upgrade_of(parts, &body);
         let (payload, upload) = match kind {
             RequestBody::None => (Bytes::new(), None),
             RequestBody::Whole => (self.read_body(BodySource::Incoming(body)).await?, None),
@@ -75,18 +71,7 @@ impl Gateway {
         let headers = CallHeaders::read(&parts.headers);
         let timeout_ms = headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
         let (reply, replied) = oneshot::channel();
-        let request = WebRequest {
-            method: parts.method.clone(),
-            target: call.address.target(parts.uri.query()),
-            lines: fields::of_request(
-                &parts.headers,
-                &call.address,
-                call.peer,
-                &self.settings.flags.trust_forwarded,
-            ),
-            upgrade,
-            body: kind,
-        };
+        let request = WebRequest { upgrade, ..self.web_request(call, parts, &parts.headers, kind) };
         let mut web = WebExchange::new(request, upload, place, reply);
         web.request_bytes = payload.len() as u64;
         let web = Some(Box::new(web));
@@ -127,6 +112,24 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// The request as its instance gets it, with these of the client's headers.
+    pub(super) fn web_request(
+        &self,
+        call: &WebCall<'_>,
+        parts: &Parts,
+        headers: &HeaderMap,
+        body: RequestBody,
+    ) -> WebRequest {
+        let trusted = &self.settings.flags.trust_forwarded;
+        WebRequest {
+            method: parts.method.clone(),
+            target: call.address.target(parts.uri.query()),
+            lines: fields::of_request(headers, &call.address, call.peer, trusted),
+            upgrade: None,
+            body,
+        }
+    }
+
     /// A place for one more connection whose protocol changes.
     fn take_upgrade_place(&self, entry: &FunctionEntry) -> Result<UpgradePlace, (RejectReason, ApiError)> {
         let spec = &entry.function.spec;
@@ -138,6 +141,14 @@ impl Gateway {
             (RejectReason::QueueFull, ApiError::new(ErrorCode::QueueFull, text))
         })
     }
+}
+
+/// The protocol that a request changes to. One with a body goes on as it is without it (RFC 9110, 7.8), and HTTP/2 is not
+/// there.
+pub(super) fn upgrade_of(parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
+    let has_body = !matches!(body.size_hint().exact(), Some(0));
+    let upgrade = fields::wanted_upgrade(&parts.headers);
+    upgrade.filter(|to| !has_body && !to.as_bytes().eq_ignore_ascii_case(b"h2c")).cloned()
 }
 
 /// The way in which the body of a request comes.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::client_program::ClientProgram;
+use crate::support::endpoint::Endpoint;
 use crate::support::gate::Gate;
 use crate::support::server::{BYSTANDER, Server};
 use crate::support::specification::{With, pool, warm};
@@ -129,6 +130,27 @@ fn what_was_enqueued_is_waited_for_by_its_id() {
     let keyed = |data: &str| program.run(&["enqueue", BYSTANDER, "-d", data, "--idempotency-key", "k"]);
     assert_eq!(keyed("1").output(), keyed("1").output());
     keyed("2").assert_failed(2, &["IDEMPOTENCY_MISMATCH"]);
+}
+
+#[test]
+fn an_answer_that_is_kept_is_waited_for_and_written_as_it_came() {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("site", format!("http://{}", endpoint.address())).with("web", json!({})));
+    let program = ClientProgram::of(&server);
+    for (status, body) in [(200, "<p>no JSON"), (404, "nowhere")] {
+        let answer = server.client().call("GET /fn/site", "prefer: respond-async\r\n", "");
+        let id = answer.header("x-execution-id").unwrap().to_owned();
+        let waiting = program.start(&["wait", &id]);
+        endpoint.next().answer(status, body);
+        crate::support::client_program::Said::of(waiting).assert_output(body);
+        for shown in [["get", "executions", &id], ["describe", "execution", &id]] {
+            let said = program.run(&shown);
+            assert!(said.output().contains("success"), "{said:?}");
+        }
+    }
+    let answer = server.client().call("POST /fn/site", "prefer: respond-async\r\n", "");
+    endpoint.next().answer(500, "no");
+    program.run(&["wait", answer.header("x-execution-id").unwrap()]).assert_failed(1, &["answered 500"]);
 }
 
 #[test]

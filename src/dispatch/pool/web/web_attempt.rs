@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::Sleep;
@@ -21,7 +21,7 @@ use super::answer_head::{ParsedAnswer, parse_answer};
 use super::idle_timer::IdleTimer;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, UploadError};
-use super::web_failure::WebFailure;
+use super::web_failure::{WebFailure, too_large};
 use crate::channel;
 use crate::channel::{MessageSender, mpsc, oneshot};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -66,6 +66,8 @@ struct WebAttempt<'a> {
     head_due: Option<Pin<Box<Sleep>>>,
     /// The head of the answer has come.
     has_head: bool,
+    /// No client waits: the answer is kept with its execution.
+    keeps_answer: bool,
     room: usize,
 }
 
@@ -129,6 +131,7 @@ impl<'a> WebAttempt<'a> {
             let mut executions = context.executions.borrow_mut();
             executions.written(ticket, now, context.clock.now());
             let upload = executions.take_upload(ticket);
+            let keeps_answer = executions.keeps_answer(ticket);
             drop(executions);
             let is_chunked = request.body == RequestBody::Chunked;
             return Ok(Self {
@@ -141,6 +144,7 @@ impl<'a> WebAttempt<'a> {
                 idle: IdleTimer::new(context.clock, Duration::from_millis(u64::from(idle_ms))),
                 head_due: None,
                 has_head: false,
+                keeps_answer,
                 room: READ_BYTES_MIN,
             });
         }
@@ -155,31 +159,14 @@ impl<'a> WebAttempt<'a> {
             WebAnswer::Upgraded(headers) => return Ok(self.upgraded(headers, pools, first_byte)),
             WebAnswer::Head(head, headers) => (head, headers),
         };
-        self.context.executions.borrow_mut().web_answered(self.ticket, head.status, first_byte);
-        let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut body = AnswerBody::new(head.body);
-        let whole = self.take_whole(&head, &mut body);
-        let reply = match whole {
-            Some(whole) => Some(WebReply { status, headers, body: ReplyBody::Whole(whole) }),
-            None => {
-                let (pieces, taken) = mpsc::channel(PIECES_MAX);
-                let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
-                let client = self.context.executions.borrow_mut().take_web_reply(self.ticket);
-                client.ok_or(WebFailure::Client)?.send(reply).map_err(|_| WebFailure::Client)?;
-                let has_length = matches!(head.body, BodyLength::Known(_));
-                if let Err(failure) = self.pass_body(&mut body, has_length, &pieces).await {
-                    // The client is to have what came before it.
-                    let taken = pieces.reserve_many(PIECES_MAX);
-                    drop(tokio::time::timeout(LAST_PIECES, taken).await);
-                    return Err(failure);
-                }
-                None
-            }
-        };
+        let reply = match self.keeps_answer {
+            true => self.keep(&head, &headers, first_byte).await.map(|()| None),
+            false => self.pass(&head, headers, first_byte).await,
+        }?;
         let answered = self.context.clock.now();
         let is_clean = self.upload.is_none() && !self.is_upload_cut && self.connection.read.is_empty();
         if is_clean && head.keep_alive && head.body != BodyLength::UntilClose {
-            self.connection.read = bytes::BytesMut::new();
+            self.connection.read = BytesMut::new();
             pools.put(instance, self.connection, answered);
         }
         let result = AttemptResult {
@@ -191,6 +178,74 @@ impl<'a> WebAttempt<'a> {
             answered,
         };
         Ok(WebEnd { result, reply, tunnel: None })
+    }
+
+    /// Passes the answer on. Answers it where all of it is here with the head.
+    async fn pass(
+        &mut self,
+        head: &ResponseHead,
+        headers: HeaderMap,
+        first_byte: Nanos,
+    ) -> Result<Option<WebReply>, WebFailure> {
+        self.context.executions.borrow_mut().web_answered(self.ticket, head.status, first_byte);
+        let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut body = AnswerBody::new(head.body);
+        if let Some(whole) = self.take_whole(head, &mut body) {
+            return Ok(Some(WebReply { status, headers, body: ReplyBody::Whole(whole) }));
+        }
+        let (pieces, taken) = mpsc::channel(PIECES_MAX);
+        let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
+        let client = self.context.executions.borrow_mut().take_web_reply(self.ticket);
+        client.ok_or(WebFailure::Client)?.send(reply).map_err(|_| WebFailure::Client)?;
+        let has_length = matches!(head.body, BodyLength::Known(_));
+        if let Err(failure) = self.pass_body(&mut body, has_length, &pieces).await {
+            // The client is to have what came before it.
+            let taken = pieces.reserve_many(PIECES_MAX);
+            drop(tokio::time::timeout(LAST_PIECES, taken).await);
+            return Err(failure);
+        }
+        Ok(None)
+    }
+
+    /// Keeps the answer with its execution once all of it is here. Until then nobody has seen any of it.
+    async fn keep(
+        &mut self,
+        head: &ResponseHead,
+        headers: &HeaderMap,
+        first_byte: Nanos,
+    ) -> Result<(), WebFailure> {
+        let most = self.context.output_max;
+        let whole = self.read_whole(head.body, most).await?;
+        let mut executions = self.context.executions.borrow_mut();
+        executions.web_answered(self.ticket, head.status, first_byte);
+        let kept = match whole {
+            Some(whole) => executions.keep_answer(self.ticket, headers, whole),
+            None => Err(too_large(most)),
+        };
+        kept.map_err(WebFailure::NotKept)
+    }
+
+    /// The whole body; none where it has more than `most` bytes.
+    async fn read_whole(&mut self, length: BodyLength, most: usize) -> Result<Option<Bytes>, WebFailure> {
+        let mut whole = BytesMut::new();
+        match length {
+            BodyLength::Known(length) if length > most => return Ok(None),
+            BodyLength::Known(length) => whole.reserve(length),
+            BodyLength::Chunked | BodyLength::UntilClose => {}
+        }
+        let mut body = AnswerBody::new(length);
+        self.idle.progress();
+        while let Some(piece) = poll_fn(|cx| self.poll_piece(cx, &mut body)).await? {
+            if piece.len() > most - whole.len() {
+                return Ok(None);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(Some(match length {
+            BodyLength::Known(_) => whole.freeze(),
+            // It grew by doubling, and what is held must be what is counted.
+            BodyLength::Chunked | BodyLength::UntilClose => Bytes::copy_from_slice(&whole),
+        }))
     }
 
     /// The end of an attempt by whose answer the protocol changes.

@@ -18,6 +18,8 @@ pub(super) enum WebFailure {
     Exchange(ExchangeError),
     /// The client left, or broke off its body.
     Client,
+    /// The answer was to be kept, and cannot be.
+    NotKept(ExecutionError),
     /// Nothing came and nothing went for too long.
     Idle,
     /// The head of the answer did not come in time behind the body of the request.
@@ -46,6 +48,7 @@ impl WebFailure {
     ) -> AttemptResult {
         let outcome = match self {
             Self::Client => Outcome::Abandoned,
+            Self::NotKept(error) => Outcome::Refused(error),
             Self::Idle => {
                 let text = "nothing came and nothing went of a body for as long as web.streamIdleMs allows";
                 Outcome::Refused(ExecutionError::new(ErrorCode::Timeout, text))
@@ -63,6 +66,15 @@ impl WebFailure {
         };
         AttemptResult::without_answer(outcome)
     }
+}
+
+/// The error of an answer that is larger than it may be to be kept.
+#[cold]
+pub(super) fn too_large(most: usize) -> ExecutionError {
+    let text = format!(
+        "the answer is larger than {most} bytes, which is the most that is kept; answer less, raise --max-output, or ask without `Prefer: respond-async`"
+    );
+    ExecutionError::new(ErrorCode::OutputTooLarge, text)
 }
 
 /// Whether another attempt may follow one that was lost: its client has no beginning of an answer, and the request has

@@ -1,0 +1,76 @@
+//! A request whose client does not wait for the answer of the function, which is kept with the execution.
+
+use std::rc::Rc;
+
+use hyper::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONTENT_LENGTH;
+use hyper::http::request::Parts;
+
+use super::super::Gateway;
+use super::super::admit::{Checked, lost};
+use super::super::body::BodySource;
+use super::WebCall;
+use crate::api::call_headers::CallHeaders;
+use crate::api::response::{Body, web};
+use crate::api::web::preference::PREFER;
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics::RejectReason;
+use crate::store::execution::Invocation;
+use crate::ticket::Ticket;
+use crate::web_exchange::{RequestBody, WebExchange};
+
+impl Gateway {
+    /// A request with any method and path that is enqueued.
+    pub(super) async fn kept_call(
+        self: &Rc<Self>,
+        call: &WebCall<'_>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, ApiError> {
+        let admitted = self.clock.now();
+        let has_none = body.size_hint().exact() == Some(0) && !parts.headers.contains_key(CONTENT_LENGTH);
+        let kind = if has_none { RequestBody::None } else { RequestBody::Whole };
+        let payload =
+            self.read_body(BodySource::Incoming(body)).await.map_err(|error| self.with_remedy(error))?;
+        // The function may have been replaced or deleted while the body came.
+        let entry = self.resolve(call.address.name)?;
+        let refused = |(reason, error): (RejectReason, ApiError)| {
+            entry.metrics().rejected[reason as usize].add_one();
+            error
+        };
+        self.check_draining().map_err(refused)?;
+        let call_headers = CallHeaders::read(&parts.headers);
+        let timeout_ms =
+            call_headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
+        // The wish is granted, and no business of the function.
+        let mut headers = parts.headers.clone();
+        headers.remove(PREFER);
+        let request = self.web_request(call, parts, &headers, kind);
+        let web = Some(Box::new(WebExchange::kept(request, payload.len() as u64)));
+        let checked = Checked { payload, timeout_ms, key_header: None, web };
+        let ticket = self
+            .create_execution(&entry, &call_headers, checked, None, Invocation::Async, admitted)
+            .map_err(refused)?;
+        Ok(self.enqueue_kept(ticket))
+    }
+
+    /// Enqueues an execution whose client does not wait, and tells it where the answer will be.
+    pub(super) fn enqueue_kept(self: &Rc<Self>, ticket: Ticket) -> Response<Body> {
+        let accepted = self.executions.with(ticket, web::accepted);
+        self.enqueue(ticket);
+        accepted.unwrap_or_else(lost)
+    }
+
+    /// Says of a body that is too large that its request would go through as any other.
+    fn with_remedy(&self, error: ApiError) -> ApiError {
+        if error.code != ErrorCode::BodyTooLarge {
+            return error;
+        }
+        let most = self.settings.flags.max_body;
+        let text = format!(
+            "the body is larger than {most} bytes (--max-body), which is the most of a request with `Prefer: respond-async`; send it without"
+        );
+        ApiError::new(ErrorCode::BodyTooLarge, text).closing()
+    }
+}
