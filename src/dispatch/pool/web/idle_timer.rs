@@ -9,13 +9,14 @@ use tokio::time::Sleep;
 
 use crate::clock::{Clock, Nanos};
 
-/// A timer that is set anew without cost: it looks at the last progress when it goes off.
+/// A timer that is set anew without cost: it looks at the last progress when it goes off. There is none before something
+/// is waited for.
 #[derive(Debug)]
 pub(super) struct IdleTimer {
     clock: Clock,
     patience: Nanos,
     last: Nanos,
-    sleep: Pin<Box<Sleep>>,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl IdleTimer {
@@ -24,7 +25,7 @@ impl IdleTimer {
     pub(super) fn new(clock: Clock, patience: Duration) -> Self {
         let last = clock.now();
         let nanos = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        Self { clock, patience: nanos, last, sleep: Box::pin(tokio::time::sleep(patience)) }
+        Self { clock, patience: nanos, last, sleep: None }
     }
 
     /// Something came or went.
@@ -35,13 +36,18 @@ impl IdleTimer {
     /// Whether nothing has come or gone for as long as that may be; where not, the task is woken when it may be so.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.sleep.as_mut().poll(cx));
+            if let Some(sleep) = &mut self.sleep {
+                ready!(sleep.as_mut().poll(cx));
+            }
             let quiet = self.clock.now().saturating_sub(self.last);
             if quiet >= self.patience {
                 return Poll::Ready(());
             }
-            let rest = Duration::from_nanos(self.patience - quiet);
-            self.sleep.as_mut().set(tokio::time::sleep(rest));
+            let rest = tokio::time::sleep(Duration::from_nanos(self.patience - quiet));
+            match &mut self.sleep {
+                Some(sleep) => sleep.as_mut().set(rest),
+                None => self.sleep = Some(Box::pin(rest)),
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `web_attempt` | the task of one attempt: the request out, the answer back |
 //! | `web_failure` | the lack of an answer, and what that makes of the attempt |
+//! | `sent_request` | the head of a request, and its body where that is whole |
 //! | `upload` | the body of a request that is passed on as it comes |
 //! | `answer_head` | the head of an answer, with its headers |
 //! | `answer_body` | the body of an answer, taken out of its framing piece by piece |
@@ -15,6 +16,7 @@
 mod answer_body;
 mod answer_head;
 mod idle_timer;
+mod sent_request;
 pub(crate) mod tunnel;
 mod upload;
 pub(crate) mod web_attempt;

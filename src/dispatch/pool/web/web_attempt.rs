@@ -1,7 +1,6 @@
 //! The task of one attempt at an instance that answers HTTP requests as they are.
 
 use std::future::{Future as _, poll_fn};
-use std::io::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,13 +11,13 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use tokio::time::Sleep;
 
-use super::super::attempt::write_attempt;
 use super::super::connection::{Connection, ExchangeError, RESPONSE_HEAD_BYTES_MAX};
 use super::super::instance_pools::InstancePools;
 use super::super::response_head::{BodyLength, ResponseHead};
 use super::answer_body::{AnswerBody, Taken};
 use super::answer_head::{ParsedAnswer, parse_answer};
 use super::idle_timer::IdleTimer;
+use super::sent_request::send;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, UploadError};
 use super::web_failure::{WebFailure, too_large};
@@ -26,7 +25,7 @@ use crate::channel;
 use crate::channel::{MessageSender, mpsc, oneshot};
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::dispatch::context::AttemptContext;
-use crate::instance::{Address, InstanceKey};
+use crate::instance::InstanceKey;
 use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::ticket::Ticket;
 use crate::web_exchange::{Piece, ReplyBody, RequestBody, WebReply, WebRequest};
@@ -122,7 +121,7 @@ impl<'a> WebAttempt<'a> {
                     connection
                 }
             };
-            match send_head(context, &address, &request, &mut connection, ticket, now).await {
+            match send(context, &address, &request, &mut connection, ticket, now).await {
                 Ok(()) => {}
                 // A pooled connection that was closed meanwhile is replaced; a fresh one is not.
                 Err(ExchangeError::Stale) if !is_fresh => continue,
@@ -320,7 +319,7 @@ impl<'a> WebAttempt<'a> {
         }
     }
 
-    /// The head of the answer; meanwhile the body of the request goes out.
+    /// The head of the answer.
     fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebAnswer, WebFailure>> {
         loop {
             let parsed = parse_answer(&self.connection.read, &self.request)?;
@@ -345,22 +344,13 @@ impl<'a> WebAttempt<'a> {
             if self.connection.read.len() >= RESPONSE_HEAD_BYTES_MAX {
                 return Poll::Ready(Err(WebFailure::head_too_large()));
             }
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => {
-                    let end = ExchangeError::Lost(std::io::ErrorKind::UnexpectedEof.into());
-                    return Poll::Ready(Err(end.into()));
-                }
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Lost(error).into())),
-                Poll::Pending => {
-                    let over = ready!(self.poll_upload(cx));
-                    return Poll::Ready(Err(over));
-                }
+            if !ready!(self.poll_more(cx))? {
+                return Poll::Ready(Err(WebFailure::ended_early()));
             }
         }
     }
 
-    /// The next piece of the body; none is its end. Meanwhile the body of the request goes out.
+    /// The next piece of the body; none is its end.
     fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
@@ -372,29 +362,23 @@ impl<'a> WebAttempt<'a> {
                 Taken::End => return Poll::Ready(Ok(None)),
                 Taken::Nothing => {}
             }
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(0)) if matches!(body, AnswerBody::UntilClose) => {
-                    *body = AnswerBody::Over;
+            if !ready!(self.poll_more(cx))? {
+                if !matches!(body, AnswerBody::UntilClose) {
+                    return Poll::Ready(Err(WebFailure::ended_early()));
                 }
-                Poll::Ready(Ok(0)) => {
-                    let end = ExchangeError::Lost(std::io::ErrorKind::UnexpectedEof.into());
-                    return Poll::Ready(Err(end.into()));
-                }
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::Lost(error).into())),
-                Poll::Pending => {
-                    let over = ready!(self.poll_upload(cx));
-                    return Poll::Ready(Err(over));
-                }
+                *body = AnswerBody::Over;
             }
         }
     }
 
-    /// Reads some bytes of the answer; 0 is the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    /// Reads some bytes of the answer; meanwhile the body of the request goes out. False: the connection has ended.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, WebFailure>> {
         let Connection { stream, read, .. } = &mut self.connection;
         read.reserve(self.room);
-        let came = ready!(stream.poll_read(cx, read))?;
+        let came = match stream.poll_read(cx, read) {
+            Poll::Ready(came) => came.map_err(ExchangeError::Lost)?,
+            Poll::Pending => return self.poll_upload(cx).map(Err),
+        };
         // A body that fills what it was given is given more, and one that does not is given less.
         if came >= self.room {
             self.room = (self.room * 2).min(READ_BYTES_MAX);
@@ -402,7 +386,7 @@ impl<'a> WebAttempt<'a> {
             self.room = (self.room / 2).max(READ_BYTES_MIN);
         }
         self.idle.progress();
-        Poll::Ready(Ok(came))
+        Poll::Ready(Ok(came > 0))
     }
 
     /// Passes the request's body on, where some is left. Ready with the reason why there will be no answer, or none of
@@ -437,46 +421,6 @@ impl<'a> WebAttempt<'a> {
             None => Poll::Pending,
         }
     }
-}
-
-/// Writes the head of a request, and its body where that is whole.
-async fn send_head(
-    context: AttemptContext<'_>,
-    address: &Address,
-    request: &WebRequest,
-    connection: &mut Connection,
-    ticket: Ticket,
-    connected: Nanos,
-) -> Result<(), ExchangeError> {
-    let payload = context.executions.with(ticket, |id, execution| {
-        let head = &mut connection.head;
-        head.clear();
-        // Writes to a vector do not fail.
-        let _ = write!(head, "{} {}{} HTTP/1.1\r\n", request.method, address.web_prefix, request.target);
-        head.extend_from_slice(&request.lines);
-        match request.body {
-            RequestBody::None => {}
-            RequestBody::Whole => drop(write!(head, "content-length: {}\r\n", execution.payload.len())),
-            RequestBody::Known(length) => drop(write!(head, "content-length: {length}\r\n")),
-            RequestBody::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        }
-        if let Some(protocol) = &request.upgrade {
-            head.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-            head.extend_from_slice(protocol.as_bytes());
-            head.extend_from_slice(b"\r\n");
-        }
-        // Of a body that is passed on, the time begins when it has gone.
-        let left_ms = match request.body {
-            RequestBody::None | RequestBody::Whole => execution.time_left_ms(connected),
-            RequestBody::Known(_) | RequestBody::Chunked => execution.time_limit_ms(),
-        };
-        write_attempt(head, execution, id, left_ms);
-        head.extend_from_slice(b"\r\n");
-        execution.payload.clone()
-    });
-    // The execution stays in the store until its attempt has ended.
-    let payload = payload.ok_or_else(|| ExchangeError::Connect(std::io::ErrorKind::NotConnected.into()))?;
-    connection.send(&payload).await
 }
 
 /// Gives a client its answer, where it still waits.

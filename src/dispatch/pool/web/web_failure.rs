@@ -33,6 +33,11 @@ impl From<ExchangeError> for WebFailure {
 }
 
 impl WebFailure {
+    /// A connection that ended before the answer did.
+    pub(super) fn ended_early() -> Self {
+        ExchangeError::Lost(std::io::ErrorKind::UnexpectedEof.into()).into()
+    }
+
     /// A head that is larger than it may be.
     pub(super) fn head_too_large() -> Self {
         ExchangeError::Garbage(format!("its head is larger than {RESPONSE_HEAD_BYTES_MAX} bytes")).into()
