@@ -202,6 +202,9 @@ pub struct ServeArgs {
     /// Largest request body, 1 KiB … 1 GiB, in bytes
     #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
     pub max_body: usize,
+    /// Largest body of a request for a function with `web`, which is passed on as it comes, 1 byte … 1 PiB; default: none
+    #[arg(long, value_parser = between::<u64>(1, 1 << 50), value_name = "BYTES", help_heading = "Limits")]
+    pub web_body_max: Option<u64>,
     /// Largest output of a function, 1 KiB … 1 GiB, in bytes
     #[arg(long, default_value = "1048576", value_parser = between::<usize>(1024, 1 << 30), value_name = "BYTES", help_heading = "Limits")]
     pub max_output: usize,

@@ -25,6 +25,25 @@ pub(crate) struct WebRequest {
     pub upgrade: Option<HeaderValue>,
     /// How its body comes.
     pub body: RequestBody,
+    /// The limit of its body.
+    pub body_limit: Option<BodyLimit>,
+}
+
+/// Bytes that the body of a request may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyLimit {
+    /// At most so many.
+    pub bytes: u64,
+    /// The flag or the field that says so.
+    pub setting: &'static str,
+}
+
+impl BodyLimit {
+    /// The message of a body that is larger.
+    #[cold]
+    pub(crate) fn message(self) -> String {
+        format!("the body is larger than {} bytes ({})", self.bytes, self.setting)
+    }
 }
 
 /// The way in which the body of a request comes.

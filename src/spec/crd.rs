@@ -62,6 +62,10 @@ fn the_fields_of_the_definition_are_those_of_the_reader_and_each_is_explained() 
     }
 }
 
+/// Numbers that follow another field where they are left out, which no `default` can say, or are no limit then.
+const HAVE_NO_DEFAULT: [&str; 5] =
+    ["attemptTimeoutMs", "instanceConcurrency", "standby.max", "web.maxStreamMs", "web.maxBodyBytes"];
+
 #[test]
 fn the_ranges_and_defaults_of_the_definition_are_those_of_the_reader() {
     let spec = spec();
@@ -84,8 +88,7 @@ fn the_ranges_and_defaults_of_the_definition_are_those_of_the_reader() {
         ] {
             assert_eq!(is_taken(&path, value), taken, "{path}: {value}");
         }
-        // Some follow another field where they are left out, which no `default` can say.
-        let follows = ["attemptTimeoutMs", "instanceConcurrency", "standby.max"].contains(&path.as_str());
+        let follows = HAVE_NO_DEFAULT.contains(&path.as_str());
         let plain = match path.split_once('.') {
             Some(("standby", _)) => &with_standby,
             Some(("web", _)) => &with_web,

@@ -25,7 +25,7 @@ pub(crate) struct FieldRow {
 pub(crate) enum FieldKind {
     /// A whole number with a default.
     Number(Bounds),
-    /// A whole number that is that of another field where it is left out.
+    /// A whole number without a default: where it is left out, another field counts, or there is no limit.
     FollowingNumber(Bounds),
     /// A text that is not empty.
     Text { chars_max: usize, pattern: &'static str },
@@ -86,6 +86,16 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         path: "web.streamIdleMs",
         kind: FieldKind::Number(Bounds { min: 1, max: DAY_MS, default: 300 * SECOND_MS, unit: "ms" }),
         about: "Milliseconds in which nothing comes and nothing goes, of a body of a request or an answer, or of a connection that was upgraded, after which it is broken off.",
+    },
+    FieldRow {
+        path: "web.maxStreamMs",
+        kind: FieldKind::FollowingNumber(Bounds { min: 1, max: DAY_MS, default: DAY_MS, unit: "ms" }),
+        about: "Milliseconds from the head of an answer that streams to its end, after which it is broken off. No limit where it is left out, and none for connections that were upgraded.",
+    },
+    FieldRow {
+        path: "web.maxBodyBytes",
+        kind: FieldKind::FollowingNumber(Bounds { min: 1, max: u32::MAX, default: u32::MAX, unit: "bytes" }),
+        about: "Bytes of the largest body of a request. The smaller of it and `--web-body-max` counts. No limit where both are left out.",
     },
     FieldRow {
         path: "web.maxConnections",

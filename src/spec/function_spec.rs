@@ -367,7 +367,7 @@ pub(super) fn whole(object: &Object<'_>, number: NumberField, findings: &mut Fin
     given(object, number, findings).unwrap_or(number.bounds.default)
 }
 
-fn given(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> Option<u32> {
+pub(super) fn given(object: &Object<'_>, number: NumberField, findings: &mut Findings) -> Option<u32> {
     object.get(number.name())?.whole(&number.bounds, findings)
 }
 

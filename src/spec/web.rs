@@ -6,12 +6,14 @@ use super::ExecutionMode;
 use super::field_errors::Findings;
 use super::fields;
 use super::fields::{NumberField, names_in};
-use super::function_spec::whole;
+use super::function_spec::{given, whole};
 use super::object::{Field, Object};
 use crate::error::excerpt;
 use crate::origin::Origin;
 
 const STREAM_IDLE: NumberField = fields::number("web.streamIdleMs");
+const STREAM_MAX: NumberField = fields::number("web.maxStreamMs");
+const BODY_MAX: NumberField = fields::number("web.maxBodyBytes");
 const CONNECTIONS_MAX: NumberField = fields::number("web.maxConnections");
 /// Origins that a function may name.
 const ORIGINS_MAX: usize = 100;
@@ -25,6 +27,12 @@ pub struct Web {
     pub origins: Vec<PageOrigin>,
     /// Time in which nothing comes and nothing goes of a body, after which it is broken off, in milliseconds.
     pub stream_idle_ms: u32,
+    /// Longest time from the head of an answer that streams to its end, in milliseconds.
+    #[serde(rename = "maxStreamMs", skip_serializing_if = "Option::is_none")]
+    pub stream_ms_max: Option<u32>,
+    /// Largest body of a request, in bytes.
+    #[serde(rename = "maxBodyBytes", skip_serializing_if = "Option::is_none")]
+    pub body_bytes_max: Option<u32>,
     /// Upgraded connections that may be open at once on a gateway.
     #[serde(rename = "maxConnections")]
     pub connections_max: u32,
@@ -68,6 +76,8 @@ impl Web {
         Some(Self {
             origins: read_origins(&object, findings),
             stream_idle_ms: whole(&object, STREAM_IDLE, findings),
+            stream_ms_max: given(&object, STREAM_MAX, findings),
+            body_bytes_max: given(&object, BODY_MAX, findings),
             connections_max: whole(&object, CONNECTIONS_MAX, findings),
             is_async: object.get("async").and_then(|field| field.boolean(findings)).unwrap_or(true),
         })

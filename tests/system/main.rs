@@ -63,6 +63,7 @@ mod watchdog;
 mod watched;
 mod web;
 mod web_async;
+mod web_limits;
 mod web_origins;
 mod web_streams;
 mod wire;

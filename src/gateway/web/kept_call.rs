@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_LENGTH;
@@ -18,7 +19,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::metrics::RejectReason;
 use crate::store::execution::Invocation;
 use crate::ticket::Ticket;
-use crate::web_exchange::{RequestBody, WebExchange};
+use crate::web_exchange::{BodyLimit, RequestBody, WebExchange};
 
 impl Gateway {
     /// A request with any method and path that is enqueued.
@@ -31,8 +32,7 @@ impl Gateway {
         let admitted = self.clock.now();
         let has_none = body.size_hint().exact() == Some(0) && !parts.headers.contains_key(CONTENT_LENGTH);
         let kind = if has_none { RequestBody::None } else { RequestBody::Whole };
-        let payload =
-            self.read_body(BodySource::Incoming(body)).await.map_err(|error| self.with_remedy(error))?;
+        let payload = self.read_kept(call, body).await?;
         // The function may have been replaced or deleted while the body came.
         let entry = self.resolve(call.address.name)?;
         let refused = |(reason, error): (RejectReason, ApiError)| {
@@ -62,15 +62,24 @@ impl Gateway {
         accepted.unwrap_or_else(lost)
     }
 
-    /// Says of a body that is too large that its request would go through as any other.
-    fn with_remedy(&self, error: ApiError) -> ApiError {
-        if error.code != ErrorCode::BodyTooLarge {
-            return error;
-        }
+    /// The whole body, which is held until the execution has ended.
+    async fn read_kept(&self, call: &WebCall<'_>, body: Incoming) -> Result<Bytes, ApiError> {
         let most = self.settings.flags.max_body;
-        let text = format!(
-            "the body is larger than {most} bytes (--max-body), which is the most of a request with `Prefer: respond-async`; send it without"
-        );
-        ApiError::new(ErrorCode::BodyTooLarge, text).closing()
+        let own = call.body_limit.filter(|limit| limit.bytes < most as u64);
+        let bytes_max = own.and_then(|limit| usize::try_from(limit.bytes).ok()).unwrap_or(most);
+        self.read_body_of(BodySource::Incoming(body), bytes_max).await.map_err(|error| {
+            if error.code != ErrorCode::BodyTooLarge {
+                return error;
+            }
+            let text = own.map_or_else(
+                || {
+                    format!(
+                        "the body is larger than {most} bytes (--max-body), which is the most of a request with `Prefer: respond-async`; send it without"
+                    )
+                },
+                BodyLimit::message,
+            );
+            ApiError::new(ErrorCode::BodyTooLarge, text).closing()
+        })
     }
 }

@@ -14,7 +14,7 @@ mod web_call;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
@@ -30,11 +30,27 @@ use crate::api::web::{forwarded, preference};
 use crate::api::web_page;
 use crate::error::{ApiError, ErrorCode};
 use crate::server::request_body::check_coding;
+use crate::spec::Web;
+use crate::web_exchange::BodyLimit;
 
 /// A request from a client, and where it comes from.
 struct WebCall<'a> {
     address: WebAddress<'a>,
     peer: IpAddr,
+    /// The limit of its body; that of a function that takes JSON is the one of all calls.
+    body_limit: Option<BodyLimit>,
+}
+
+impl WebCall<'_> {
+    /// Checks that no body is announced that is larger than it may be.
+    fn check_announced(&self, body: &Incoming) -> Result<(), ApiError> {
+        match self.body_limit {
+            Some(limit) if body.size_hint().lower() > limit.bytes => {
+                Err(ApiError::new(ErrorCode::BodyTooLarge, limit.message()).closing())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Whether a request of a client is for a function that is asked by path or by host.
@@ -105,7 +121,9 @@ async fn serve(
     web_page::check_for_function(&parts.method, &parts.headers, named, address.has_host, web)
         .map_err(ApiError::closing)?;
     check_service_worker(&address, &parts.headers)?;
-    let call = WebCall { address, peer };
+    let body_limit = web.and_then(|web| body_limit(gateway.settings.flags.web_body_max, web));
+    let call = WebCall { address, peer, body_limit };
+    call.check_announced(&body)?;
     match web {
         Some(web) if web.is_async && is_left_to_be_read(&parts, &body) => {
             gateway.kept_call(&call, &parts, body).await
@@ -113,6 +131,14 @@ async fn serve(
         Some(_) => gateway.web_call(&call, &parts, body).await,
         None => gateway.json_call(&call, &parts, body).await,
     }
+}
+
+/// The smaller of two limits of the body of a request: that of the process and the function's own.
+fn body_limit(of_all: Option<u64>, web: &Web) -> Option<BodyLimit> {
+    let of_all = of_all.map(|bytes| BodyLimit { bytes, setting: "--web-body-max" });
+    let own = web.body_bytes_max;
+    let own = own.map(|bytes| BodyLimit { bytes: u64::from(bytes), setting: "web.maxBodyBytes" });
+    of_all.into_iter().chain(own).min_by_key(|limit| limit.bytes)
 }
 
 /// Whether the client wants its answer kept, and to read it later. One that changes the protocol stays.

@@ -127,6 +127,7 @@ impl Gateway {
             lines: fields::of_request(headers, &call.address, call.peer, trusted),
             upgrade: None,
             body,
+            body_limit: call.body_limit,
         }
     }
 

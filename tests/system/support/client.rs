@@ -207,6 +207,12 @@ impl Client {
         String::from_utf8_lossy(&rest).into_owned()
     }
 
+    /// Takes everything until the connection ends, cleanly or not.
+    pub(crate) fn pass_over_the_rest(&mut self) {
+        // A reset is an end, too.
+        let _ = std::io::copy(&mut self.stream, &mut std::io::sink());
+    }
+
     /// Waits until there is an answer, or the endpoint is asked. Whether it was the answer.
     pub(crate) fn is_answered_or(&mut self, endpoint: &Endpoint) -> bool {
         eventually("an answer, or a request at the endpoint", || {

@@ -221,7 +221,7 @@ impl Tunnel {
             match (sent, came) {
                 (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(()),
                 (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(()),
-                (Poll::Pending, _) | (_, Poll::Pending) => timer.poll_over(cx),
+                (Poll::Pending, _) | (_, Poll::Pending) => timer.poll_over(cx).map(|_| ()),
             }
         })
         .await;

@@ -8,6 +8,7 @@ use bytes::{Buf as _, Bytes};
 use hyper::body::{Body as _, Incoming};
 
 use super::super::instance_stream::InstanceStream;
+use crate::web_exchange::BodyLimit;
 
 /// A body that is being passed on.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub(super) struct Upload {
     pending: [Bytes; 3],
     /// The last of it is pending, or written.
     has_ended: bool,
+    limit: Option<BodyLimit>,
+    /// Bytes of the body that came.
+    came: u64,
     /// Bytes of the body that were written.
     pub(super) passed: u64,
 }
@@ -27,6 +31,8 @@ pub(super) struct Upload {
 pub(super) enum UploadError {
     /// The client has gone, or sends what is no body.
     Client,
+    /// It has more bytes than it may have.
+    TooLarge(BodyLimit),
     /// The instance takes nothing more.
     Instance,
 }
@@ -34,8 +40,8 @@ pub(super) enum UploadError {
 impl Upload {
     /// A body that goes on in chunks or as it is.
     #[must_use]
-    pub(super) fn new(body: Incoming, is_chunked: bool) -> Self {
-        Self { body, is_chunked, pending: Default::default(), has_ended: false, passed: 0 }
+    pub(super) fn new(body: Incoming, is_chunked: bool, limit: Option<BodyLimit>) -> Self {
+        Self { body, is_chunked, pending: Default::default(), has_ended: false, limit, came: 0, passed: 0 }
     }
 
     /// Passes on what there is. Ready when all of it is written, or it cannot be.
@@ -60,6 +66,10 @@ impl Upload {
                 Some(Ok(frame)) => {
                     // Trailers are not passed on.
                     if let Ok(data) = frame.into_data() {
+                        self.came += data.len() as u64;
+                        if let Some(limit) = self.limit.filter(|limit| self.came > limit.bytes) {
+                            return Poll::Ready(Err(UploadError::TooLarge(limit)));
+                        }
                         self.take(data);
                     }
                 }

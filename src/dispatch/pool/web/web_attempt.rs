@@ -16,7 +16,7 @@ use super::super::instance_pools::InstancePools;
 use super::super::response_head::{BodyLength, ResponseHead};
 use super::answer_body::{AnswerBody, Taken};
 use super::answer_head::{ParsedAnswer, parse_answer};
-use super::idle_timer::IdleTimer;
+use super::idle_timer::{IdleTimer, Over};
 use super::sent_request::send;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, UploadError};
@@ -61,6 +61,8 @@ struct WebAttempt<'a> {
     /// The instance took not all of the request's body: its connection is of no more use.
     is_upload_cut: bool,
     idle: IdleTimer,
+    /// Longest time of an answer from its head on.
+    stream_max: Option<Duration>,
     /// The end of patience with the head of the answer, where the scheduler does not watch that.
     head_due: Option<Pin<Box<Sleep>>>,
     /// The head of the answer has come.
@@ -108,7 +110,9 @@ impl<'a> WebAttempt<'a> {
             .executions
             .with(ticket, |_, execution| execution.web.as_ref().and_then(|web| web.request.clone()));
         let request = request.flatten().ok_or_else(gone)?;
-        let idle_ms = pools.entry.function.spec.web.as_ref().map_or(0, |web| web.stream_idle_ms);
+        let web = pools.entry.function.spec.web.as_ref();
+        let idle_ms = web.map_or(0, |web| web.stream_idle_ms);
+        let stream_max = web.and_then(|web| web.stream_ms_max);
         loop {
             let mut now = context.clock.now();
             let pooled = pools.take(instance, now);
@@ -133,14 +137,16 @@ impl<'a> WebAttempt<'a> {
             let keeps_answer = executions.keeps_answer(ticket);
             drop(executions);
             let is_chunked = request.body == RequestBody::Chunked;
+            let limit = request.body_limit;
             return Ok(Self {
                 context,
                 ticket,
                 request,
                 connection,
-                upload: upload.map(|body| Upload::new(body, is_chunked)),
+                upload: upload.map(|body| Upload::new(body, is_chunked, limit)),
                 is_upload_cut: false,
                 idle: IdleTimer::new(context.clock, Duration::from_millis(u64::from(idle_ms))),
+                stream_max: stream_max.map(|ms| Duration::from_millis(u64::from(ms))),
                 head_due: None,
                 has_head: false,
                 keeps_answer,
@@ -191,6 +197,9 @@ impl<'a> WebAttempt<'a> {
         let mut body = AnswerBody::new(head.body);
         if let Some(whole) = self.take_whole(head, &mut body) {
             return Ok(Some(WebReply { status, headers, body: ReplyBody::Whole(whole) }));
+        }
+        if let Some(most) = self.stream_max {
+            self.idle.limit(most);
         }
         let (pieces, taken) = mpsc::channel(PIECES_MAX);
         let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
@@ -316,6 +325,9 @@ impl<'a> WebAttempt<'a> {
                 let _ = pieces.try_send(Piece::End);
                 return Ok(());
             }
+            if self.idle.is_whole_over() {
+                return Err(WebFailure::Endless);
+            }
         }
     }
 
@@ -403,6 +415,9 @@ impl<'a> WebAttempt<'a> {
             match passed {
                 Poll::Pending => {}
                 Poll::Ready(Err(UploadError::Client)) => return Poll::Ready(WebFailure::Client),
+                Poll::Ready(Err(UploadError::TooLarge(limit))) => {
+                    return Poll::Ready(WebFailure::BodyTooLarge(limit));
+                }
                 Poll::Ready(ended) => {
                     self.upload = None;
                     // It may have answered without reading all of it: its answer, or its end, says so.
@@ -413,8 +428,10 @@ impl<'a> WebAttempt<'a> {
             }
         }
         if self.has_head || self.upload.is_some() {
-            ready!(self.idle.poll_over(cx));
-            return Poll::Ready(WebFailure::Idle);
+            return self.idle.poll_over(cx).map(|over| match over {
+                Over::Idle => WebFailure::Idle,
+                Over::Whole => WebFailure::Endless,
+            });
         }
         match &mut self.head_due {
             Some(due) => due.as_mut().poll(cx).map(|()| WebFailure::Late),

@@ -10,6 +10,7 @@ use crate::store::attempt_result::{AttemptResult, Outcome};
 use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
 use crate::ticket::Ticket;
+use crate::web_exchange::BodyLimit;
 
 /// The reason why there is no answer, or not all of it.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(super) enum WebFailure {
     NotKept(ExecutionError),
     /// Nothing came and nothing went for too long.
     Idle,
+    /// The answer takes too long from its head on.
+    Endless,
+    /// The body of the request is larger than it may be.
+    BodyTooLarge(BodyLimit),
     /// The head of the answer did not come in time behind the body of the request.
     Late,
 }
@@ -57,6 +62,14 @@ impl WebFailure {
             Self::Idle => {
                 let text = "nothing came and nothing went of a body for as long as web.streamIdleMs allows";
                 Outcome::Refused(ExecutionError::new(ErrorCode::Timeout, text))
+            }
+            Self::Endless => {
+                let text =
+                    "the answer was not through in the time from its head on that web.maxStreamMs allows";
+                Outcome::Refused(ExecutionError::new(ErrorCode::Timeout, text))
+            }
+            Self::BodyTooLarge(limit) => {
+                Outcome::Refused(ExecutionError::new(ErrorCode::BodyTooLarge, limit.message()))
             }
             Self::Late => {
                 let timeout = context.executions.with(ticket, |_, execution| execution.timeout()).flatten();
