@@ -27,6 +27,8 @@ pub(crate) struct WebRequest {
     pub body: RequestBody,
     /// The limit of its body.
     pub body_limit: Option<BodyLimit>,
+    /// The client takes trailers behind an answer in chunks.
+    pub takes_trailers: bool,
 }
 
 /// Bytes that the body of a request may have.
@@ -191,8 +193,8 @@ pub(crate) enum ReplyBody {
 pub enum Piece {
     /// More.
     Bytes(Bytes),
-    /// Nothing more comes, and nothing is missing.
-    End,
+    /// Nothing more comes, and nothing is missing. With trailers, where there are some.
+    End(Option<HeaderMap>),
 }
 
 /// The stream of a client whose protocol was changed.

@@ -210,7 +210,7 @@ impl Reader {
             }
         }
         // If it has gone there is nobody to tell that this was all.
-        let _ = tokio::time::timeout(STALLED, sender.send(Piece::End)).await;
+        let _ = tokio::time::timeout(STALLED, sender.send(Piece::End(None))).await;
     }
 
     /// Whether nothing more is to be followed.

@@ -47,6 +47,41 @@ fn each_piece_of_an_answer_reaches_the_client_before_the_next_is_written() {
 }
 
 #[test]
+fn the_timing_of_a_stream_is_in_a_trailer_for_who_takes_one() {
+    let (server, endpoint) = live(json!({}), |function| function);
+    let chunked = "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n";
+    let until_close = "HTTP/1.1 200 OK\r\n\r\n";
+    for (head, rest) in [(chunked, "1\r\nx\r\n0\r\nx-sum: 1\r\n\r\n"), (until_close, "x")] {
+        let mut client = server.client();
+        client.ask("GET /fn/live", "te: gzip, Trailers\r\nconnection: te\r\n", "");
+        let request = endpoint.next().answer_raw(head);
+        let began = client.receive_head();
+        assert_eq!(began.header("trailer"), Some("Server-Timing"), "{began:?}");
+        let pause = Duration::from_millis(50);
+        let_pass(pause);
+        drop(request.answer_raw(rest));
+        assert_eq!(client.chunk().unwrap(), b"x");
+        let trailer = client.trailers();
+        let (name, timing) = trailer.split_once(": ").unwrap();
+        assert_eq!(name.to_lowercase(), "server-timing");
+        let function = timing.split(", ").find_map(|stage| stage.strip_prefix("function;dur=")).unwrap();
+        assert!(function.parse::<f64>().unwrap() >= 50.0, "{timing}");
+        // Behind it the connection goes on.
+        client.ask("GET /fn/live", "", "");
+        drop(endpoint.next().answer_raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"));
+        let plain = client.receive_streamed();
+        assert_eq!((plain.header("trailer"), plain.text()), (None, ""));
+    }
+    // Of a known length there is none.
+    let mut client = server.client();
+    client.ask("GET /fn/live", "te: trailers\r\n", "");
+    let request = endpoint.next().answer_raw("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na");
+    assert_eq!(client.receive_head().header("trailer"), None);
+    drop(request.answer_raw("b"));
+    assert_eq!(client.bytes(2), b"ab");
+}
+
+#[test]
 fn a_body_larger_than_a_call_may_have_is_passed_on_as_it_comes() {
     let (server, endpoint) = live(json!({}), |function| function);
     let piece = "x".repeat(64 * 1024);

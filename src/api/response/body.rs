@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body_util::Full;
@@ -109,6 +109,22 @@ impl From<Chunk> for Body {
     }
 }
 
+impl Body {
+    /// The next piece of a streamed body.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, BrokenOff>>> {
+        let Body::Streamed(pieces) = self else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(pieces.poll_recv(cx)) {
+            Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(Chunk::Whole(bytes)))),
+            Some(Piece::End(trailers)) => {
+                // Its writer goes now.
+                *self = Body::default();
+                trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+            }
+            None => Some(Err(BrokenOff)),
+        })
+    }
+}
+
 impl HttpBody for Body {
     type Data = Chunk;
     type Error = BrokenOff;
@@ -119,11 +135,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Chunk>, BrokenOff>>> {
         match self.get_mut() {
             Body::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
-            Body::Streamed(pieces) => pieces.poll_recv(cx).map(|piece| match piece {
-                Some(Piece::Bytes(bytes)) => Some(Ok(Frame::data(Chunk::Whole(bytes)))),
-                Some(Piece::End) => None,
-                None => Some(Err(BrokenOff)),
-            }),
+            this @ Body::Streamed(_) => this.poll_piece(cx),
             Body::Upgrade(_) => Poll::Ready(None),
         }
     }

@@ -2,14 +2,16 @@
 
 use bytes::{Bytes, BytesMut};
 use hyper::Response;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, VARY};
 
 use super::body::Body;
 use super::receipt::{X_ATTEMPTS, X_EXECUTION_ID, attempts, insert_text, push_timing};
 use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_output, status_code};
 use crate::api::web::preference::{PREFERENCE_APPLIED, RESPOND_ASYNC};
+use crate::clock::Nanos;
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
+use crate::store::timestamps::Timestamps;
 use crate::web_exchange::{ReplyBody, WebReply};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -36,6 +38,21 @@ pub(crate) fn answer(
     push_receipt(&mut headers, id, execution);
     *response.headers_mut() = headers;
     response
+}
+
+/// The header that announces the trailers of a body in chunks.
+pub(crate) fn announce_timing(headers: &mut HeaderMap) {
+    headers.insert(TRAILER, HeaderValue::from_static("Server-Timing"));
+}
+
+/// The trailers of an answer whose last byte came at `now`: how long its stages took.
+#[must_use]
+pub(crate) fn timing_trailers(execution: &Execution, now: Nanos) -> HeaderMap {
+    let mut timing = BytesMut::with_capacity(128);
+    push_timing(&mut timing, &Timestamps { answered: now, ended: now, ..execution.timestamps });
+    let mut trailers = HeaderMap::with_capacity(1);
+    insert_text(&mut trailers, SERVER_TIMING, timing.freeze());
+    trailers
 }
 
 /// The answer to a request whose client does not wait for that of its function.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
 
 use super::address::WebAddress;
 use super::forwarded;
@@ -50,6 +50,13 @@ fn is_named(named: &[&str], name: &str) -> bool {
 #[must_use]
 pub(crate) fn wanted_upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(UPGRADE).filter(|_| is_named(&named(headers), "upgrade"))
+}
+
+/// Whether a client takes trailers: `TE: trailers`, which is between the two hops.
+#[must_use]
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// The lines of the head of a request that its instance gets, but for those that differ by attempt.

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Response, Version};
 
 use super::super::Gateway;
 use super::super::admit::{Checked, lost};
@@ -128,6 +128,7 @@ impl Gateway {
             upgrade: None,
             body,
             body_limit: call.body_limit,
+            takes_trailers: parts.version == Version::HTTP_11 && fields::takes_trailers(headers),
         }
     }
 

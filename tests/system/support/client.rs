@@ -142,6 +142,14 @@ impl Client {
         (size > 0).then_some(chunk)
     }
 
+    /// The one trailer behind the last chunk.
+    pub(crate) fn trailers(&mut self) -> String {
+        assert_eq!(self.line(), "0");
+        let trailer = self.line();
+        assert_eq!(self.line(), "", "behind {trailer}");
+        trailer
+    }
+
     /// Reads the head of an answer, whose body is still to be read.
     pub(crate) fn receive_head(&mut self) -> Answer {
         let status_line = self.line();

@@ -21,6 +21,7 @@ use super::sent_request::send;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, UploadError};
 use super::web_failure::{WebFailure, too_large};
+use crate::api::response::web;
 use crate::channel;
 use crate::channel::{MessageSender, mpsc, oneshot};
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -189,7 +190,7 @@ impl<'a> WebAttempt<'a> {
     async fn pass(
         &mut self,
         head: &ResponseHead,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         first_byte: Nanos,
     ) -> Result<Option<WebReply>, WebFailure> {
         self.context.executions.borrow_mut().web_answered(self.ticket, head.status, first_byte);
@@ -201,11 +202,14 @@ impl<'a> WebAttempt<'a> {
         if let Some(most) = self.stream_max {
             self.idle.limit(most);
         }
+        let has_length = matches!(head.body, BodyLength::Known(_));
+        if self.request.takes_trailers && !has_length {
+            web::announce_timing(&mut headers);
+        }
         let (pieces, taken) = mpsc::channel(PIECES_MAX);
         let reply = WebReply { status, headers, body: ReplyBody::Pieces(taken) };
         let client = self.context.executions.borrow_mut().take_web_reply(self.ticket);
         client.ok_or(WebFailure::Client)?.send(reply).map_err(|_| WebFailure::Client)?;
-        let has_length = matches!(head.body, BodyLength::Known(_));
         if let Err(failure) = self.pass_body(&mut body, has_length, &pieces).await {
             // The client is to have what came before it.
             let taken = pieces.reserve_many(PIECES_MAX);
@@ -309,7 +313,7 @@ impl<'a> WebAttempt<'a> {
                 () = pieces.closed() => return Err(WebFailure::Client),
             };
             let is_end = next.is_none();
-            let piece = next.map_or(Piece::End, Piece::Bytes);
+            let piece = next.map_or_else(|| Piece::End(self.trailers()), Piece::Bytes);
             let bytes = if let Piece::Bytes(bytes) = &piece { bytes.len() } else { 0 };
             let room = tokio::select! {
                 biased;
@@ -322,13 +326,20 @@ impl<'a> WebAttempt<'a> {
             // A client that has all bytes of a length is through, and takes no word of the end.
             let is_through = has_length && body.is_over();
             if is_end || is_through {
-                let _ = pieces.try_send(Piece::End);
+                let _ = pieces.try_send(Piece::End(None));
                 return Ok(());
             }
             if self.idle.is_whole_over() {
                 return Err(WebFailure::Endless);
             }
         }
+    }
+
+    /// The trailers behind the last chunk, for a client that takes them.
+    fn trailers(&self) -> Option<HeaderMap> {
+        let now = self.context.clock.now();
+        let told = |_, execution: &_| web::timing_trailers(execution, now);
+        self.request.takes_trailers.then(|| self.context.executions.with(self.ticket, told))?
     }
 
     /// The head of the answer.
