@@ -24,6 +24,7 @@ const LIMITS: VersionLimits = VersionLimits {
     single_use: false,
     instances_max: 4,
     can_start: true,
+    drop_unreachable: true,
 };
 
 /// A scheduler with this many functions open, each with one ready instance; the first one's queue.

@@ -140,6 +140,8 @@ pub(crate) enum RejectReason {
     RetentionFull,
     /// No room for its bytes.
     PayloadBytesFull,
+    /// It would have waited for longer than its deadline.
+    DeadlineUnreachable,
     /// The process is stopping.
     Draining,
     /// The request itself was wrong.
@@ -148,11 +150,12 @@ pub(crate) enum RejectReason {
 
 impl RejectReason {
     /// All of them, in the order of [`FunctionMetrics::rejected`].
-    pub(crate) const ALL: [RejectReason; 6] = [
+    pub(crate) const ALL: [RejectReason; 7] = [
         RejectReason::QueueFull,
         RejectReason::ExecutionsFull,
         RejectReason::RetentionFull,
         RejectReason::PayloadBytesFull,
+        RejectReason::DeadlineUnreachable,
         RejectReason::Draining,
         RejectReason::Invalid,
     ];
@@ -165,6 +168,7 @@ impl RejectReason {
             RejectReason::ExecutionsFull => "executions_full",
             RejectReason::RetentionFull => "retention_full",
             RejectReason::PayloadBytesFull => "payload_bytes_full",
+            RejectReason::DeadlineUnreachable => "deadline_unreachable",
             RejectReason::Draining => "draining",
             RejectReason::Invalid => "invalid",
         }
@@ -187,6 +191,8 @@ pub struct FunctionMetrics {
     pub timeout: CounterCell,
     /// Ended because nobody wanted it any more.
     pub cancelled: CounterCell,
+    /// Errors of executions that were not begun, because they would hardly have ended in time.
+    pub unreachable: CounterCell,
     /// Attempts sent to an instance.
     pub dispatched: CounterCell,
     /// Attempts over a connection that carries many.

@@ -44,6 +44,7 @@ pub enum ErrorCode {
     ExecutionsFull,
     RetentionFull,
     PayloadBytesFull,
+    DeadlineUnreachable,
     FunctionsFull,
     Draining,
     ControlBusy,
@@ -119,7 +120,7 @@ impl Facts {
 impl ErrorCode {
     /// Every code, in the order of the enum.
     #[cfg(test)]
-    pub(crate) const ALL: [ErrorCode; 63] = [
+    pub(crate) const ALL: [ErrorCode; 64] = [
         ErrorCode::BadRequest,
         ErrorCode::InvalidJson,
         ErrorCode::CursorExpired,
@@ -157,6 +158,7 @@ impl ErrorCode {
         ErrorCode::ExecutionsFull,
         ErrorCode::RetentionFull,
         ErrorCode::PayloadBytesFull,
+        ErrorCode::DeadlineUnreachable,
         ErrorCode::FunctionsFull,
         ErrorCode::Draining,
         ErrorCode::ControlBusy,
@@ -227,6 +229,7 @@ impl ErrorCode {
             ErrorCode::ExecutionsFull => Facts::gateway(503, "EXECUTIONS_FULL"),
             ErrorCode::RetentionFull => Facts::gateway(503, "RETENTION_FULL"),
             ErrorCode::PayloadBytesFull => Facts::gateway(503, "PAYLOAD_BYTES_FULL"),
+            ErrorCode::DeadlineUnreachable => Facts::gateway(503, "DEADLINE_UNREACHABLE"),
             ErrorCode::FunctionsFull => Facts::gateway(503, "FUNCTIONS_FULL"),
             ErrorCode::Draining => Facts::gateway(503, "DRAINING"),
             ErrorCode::ControlBusy => Facts::gateway(503, "CONTROL_BUSY"),

@@ -270,6 +270,11 @@ impl Gateway {
             }
         };
         let queue = &entry.function.queue;
+        if invocation == Invocation::Sync
+            && let Some(wait) = queue.wait_beyond(time_limit.ns())
+        {
+            return Err(self.unreachable(entry, time_limit, wait));
+        }
         // A queue may be full only because the scheduler has not had its turn.
         let has_credit = queue.take_credit() || (self.poke_if_due() && queue.take_credit());
         if !has_credit {
@@ -308,6 +313,25 @@ impl Gateway {
             (reason, error.retry_after(self.retry_after_s(entry)))
         })?;
         Ok(self.executions.borrow_mut().insert(admission, room))
+    }
+
+    /// The refusal of an invocation that would wait in line for `wait` ns, which is longer than it may take.
+    #[cold]
+    fn unreachable(
+        &self,
+        entry: &FunctionEntry,
+        time_limit: TimeLimit,
+        wait: Nanos,
+    ) -> (RejectReason, ApiError) {
+        let error = ApiError::new(
+            ErrorCode::DeadlineUnreachable,
+            format!(
+                "{} executions of this function wait already, and so it would wait for about {} ms, and it has {time_limit}; nothing was begun, so it may be sent again",
+                entry.function.queue.depth(),
+                wait.div_ceil(NANOS_PER_MS),
+            ),
+        );
+        (RejectReason::DeadlineUnreachable, error.retry_after(self.retry_after_s(entry)))
     }
 
     /// Puts the ticket on its function's ring and tells the scheduler.

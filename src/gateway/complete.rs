@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::Gateway;
 use crate::api::listener::Listener;
 use crate::attempt_end::AttemptEnd;
+use crate::clock::Nanos;
 use crate::error::ErrorCode;
 use crate::scheduler::message::{EndReason, GatewayEvent};
 use crate::spec::EndpointUrl;
@@ -60,7 +61,13 @@ impl Gateway {
         // An execution is read by clients, wherever it was asked for.
         let flags = &self.settings.flags;
         let with_lines = Listener::of_clients(flags).may_operate(flags);
-        let ended = self.end(ticket, |execution| ending(execution, why, with_lines));
+        let now = self.clock.now();
+        let ended = self.end(ticket, |execution| {
+            if matches!(why, EndReason::Unreachable { .. }) {
+                execution.entry.metrics().unreachable.add_one();
+            }
+            ending(execution, why, now, with_lines)
+        });
         let Some(Ended { attempt, wakers }) = ended else { return false };
         let told = attempt.is_some_and(|attempt| self.stop_attempt(ticket, attempt, AttemptEnd::Done));
         wakers.wake();
@@ -103,7 +110,12 @@ impl Gateway {
 
 /// Status and, where it is not the attempt's own, error of an execution that the scheduler
 /// ended.
-fn ending(execution: &Execution, why: EndReason, with_lines: bool) -> (Status, Option<Box<ExecutionError>>) {
+fn ending(
+    execution: &Execution,
+    why: EndReason,
+    now: Nanos,
+    with_lines: bool,
+) -> (Status, Option<Box<ExecutionError>>) {
     let error = |code, message: String| Some(Box::new(ExecutionError::new(code, message)));
     let problem = || {
         let function = &execution.entry.function;
@@ -114,23 +126,22 @@ fn ending(execution: &Execution, why: EndReason, with_lines: bool) -> (Status, O
             None => unreachable_endpoints(&function.spec.endpoint_urls),
         }
     };
-    match why {
-        EndReason::Timeout => (Status::Timeout, execution.timeout().map(Box::new)),
-        EndReason::Exhausted => match &execution.error {
-            Some(last) if last.http == 504 => (Status::Timeout, None),
-            Some(_) => (Status::Error, None),
-            None => {
-                (Status::Error, error(ErrorCode::Internal, "an attempt failed without a reason".to_owned()))
-            }
-        },
-        EndReason::NoInstance => {
+    match (why, &execution.error) {
+        (EndReason::Timeout, _) => (Status::Timeout, execution.timeout().map(Box::new)),
+        (EndReason::Exhausted, Some(last)) if last.http == 504 => (Status::Timeout, None),
+        (EndReason::Exhausted, Some(_)) => (Status::Error, None),
+        // Its attempts before this one found no instance.
+        (EndReason::NoInstance, _) | (EndReason::Exhausted, None) => {
             let text = match &execution.error {
                 Some(last) => format!("no instance could be reached: {} ({})", last.message, problem()),
                 None => format!("no instance could be reached: {}", problem()),
             };
             (Status::Error, error(ErrorCode::NoInstance, text))
         }
-        EndReason::FunctionRemoved => {
+        (EndReason::Unreachable { needed_ms }, _) => {
+            (Status::Error, Some(Box::new(execution.unreachable(needed_ms, now))))
+        }
+        (EndReason::FunctionRemoved, _) => {
             let text = match &execution.error {
                 Some(last) => format!(
                     "the function was deleted before there was another attempt; the one before failed: {}: {}",

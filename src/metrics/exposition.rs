@@ -89,7 +89,7 @@ type GaugeOf = fn(&FunctionGauges) -> u64;
 type StandbyGaugeOf = fn(&StandbyGauges) -> u64;
 type StandbyCounterOf = fn(&MetricsByGateway) -> f64;
 
-const COUNTERS: [(&str, &str, CounterOf); 9] = [
+const COUNTERS: [(&str, &str, CounterOf); 10] = [
     ("enqueued_total", "Executions admitted; each ends as success, error, timeout or cancelled", |m| {
         &m.enqueued
     }),
@@ -99,6 +99,11 @@ const COUNTERS: [(&str, &str, CounterOf); 9] = [
     ("error_total", "Executions that ended with an error, the function's own 4xx included", |m| &m.error),
     ("timeout_total", "Executions ended by a deadline", |m| &m.timeout),
     ("cancelled_total", "Executions that nobody wanted any more", |m| &m.cancelled),
+    (
+        "unreachable_total",
+        "Executions that were not begun, because they would hardly have ended in time; each is an error",
+        |m| &m.unreachable,
+    ),
     ("retries_total", "Attempts after the first", |m| &m.retries),
     ("cold_starts_total", "Answers that were the first of their instance", |m| &m.cold_starts),
 ];

@@ -1,6 +1,6 @@
 //! The bounded queue of one function: its ring of tickets and its credits.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -48,6 +48,7 @@ impl Default for Announced {
 /// | `announced` | gateways set, scheduler clears | both | `swap` / `store`, `SeqCst` |
 /// | `credits` | gateways take, scheduler gives back, and takes for whoever comes from the version before | both | relaxed: it guards a number, not data |
 /// | `waiting`, `in_flight`, `ready` | scheduler | scrapes, reads of a function | relaxed gauges |
+/// | `pace_ns` | scheduler | gateways at admit | a relaxed gauge |
 #[derive(Debug)]
 pub struct FunctionQueue {
     ring: ArrayQueue<Ticket>,
@@ -59,6 +60,9 @@ pub struct FunctionQueue {
     pub in_flight: AtomicU32,
     /// Instances that can be granted.
     pub ready: AtomicU32,
+    /// Time from one execution that leaves the line to the next (ns), while the line is not empty and that is known; 0
+    /// else.
+    pub pace_ns: AtomicU64,
 }
 
 impl FunctionQueue {
@@ -72,6 +76,7 @@ impl FunctionQueue {
             waiting: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
+            pace_ns: AtomicU64::new(0),
         }
     }
 
@@ -128,6 +133,17 @@ impl FunctionQueue {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.ring.len() + self.waiting.load(Ordering::Relaxed) as usize
+    }
+
+    /// How long an execution that came now would wait (ns), where its line is known to take longer than `time` (ns).
+    #[must_use]
+    pub fn wait_beyond(&self, time: u64) -> Option<u64> {
+        let pace = self.pace_ns.load(Ordering::Relaxed);
+        if pace == 0 {
+            return None;
+        }
+        let wait = pace.saturating_mul(self.depth() as u64);
+        (wait > time).then_some(wait)
     }
 
     /// Whether executions wait and no instance can be granted.

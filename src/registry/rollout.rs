@@ -272,5 +272,6 @@ pub fn limits(spec: &FunctionSpec) -> VersionLimits {
         single_use: spec.standby.is_some(),
         instances_max: places(spec),
         can_start: spec.execution_mode == ExecutionMode::Warm || spec.standby.is_some(),
+        drop_unreachable: spec.drop_unreachable,
     }
 }

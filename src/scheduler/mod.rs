@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `tick` | the tick, and in its folder how versions are served, retries, lines, credits, commands |
 //! | `scheduled_version` | a version of a function in the scheduler; its instances |
+//! | `deadline_gate` | whether an execution can still end in time, and how fast a line moves |
+//! | `service_times` | what attempts of a version have taken lately |
 //! | `scheduled_execution` | the scheduler's half of an execution; wait lists |
 //! | `wheel` | timers |
 //! | `message` | the messages between scheduler, gateways and control |
@@ -52,6 +54,7 @@
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
 //! | `FunctionQueue` credits | gateways take, and give back where the store is full; tick gives back, and takes for those that come from a replaced version | both | nothing: the number guards itself |
 //! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
+//! | `FunctionQueue::pace_ns` | tick | gateways at admit | nothing: a gauge |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
 //! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |
 //! | `ExecutionSignals` released | tick | gateway before it uses the slot again | `Release` |
@@ -85,12 +88,14 @@
 //! `loom_tests` models the doorbell, the announced flag and the idle scheduler; `simulation`
 //! drives the real scheduler over the real rings on one thread.
 pub(crate) mod command_sender;
+pub(crate) mod deadline_gate;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
 pub(crate) mod message;
 pub(crate) mod rings;
 pub(crate) mod scheduled_execution;
 pub(crate) mod scheduled_version;
+mod service_times;
 #[cfg(test)]
 mod simulation;
 pub(crate) mod thread;

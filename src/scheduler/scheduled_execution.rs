@@ -41,8 +41,12 @@ pub struct ScheduledExecution {
     pub place: u16,
     /// See `place`.
     pub instance_generation: u32,
+    /// Since when the time until its deadline runs.
+    pub since: Nanos,
     /// By when it must have ended.
     pub deadline: Nanos,
+    /// When its attempt was granted; 0 where that is to count for no estimate.
+    pub granted: Nanos,
     /// Time to run from the first grant on, which sets the deadline anew; 0: the deadline stays.
     pub run_budget: Nanos,
     /// Neighbours in the wait list.
@@ -68,7 +72,9 @@ impl ScheduledExecution {
             version: NONE,
             place: 0,
             instance_generation: 0,
+            since: 0,
             deadline: 0,
+            granted: 0,
             run_budget: 0,
             next: NONE,
             prev: NONE,
@@ -77,9 +83,15 @@ impl ScheduledExecution {
 
     /// One that has just come off the ring of `version`, with its queue credit.
     #[must_use]
-    pub fn accepted(ticket: Ticket, version: VersionIndex, deadline: Nanos, run_budget: Nanos) -> Self {
+    pub fn accepted(
+        ticket: Ticket,
+        version: VersionIndex,
+        deadline: Nanos,
+        run_budget: Nanos,
+        now: Nanos,
+    ) -> Self {
         let state = ExecutionState::Queued;
-        Self { ticket, state, holds_credit: true, version, deadline, run_budget, ..Self::free() }
+        Self { ticket, state, holds_credit: true, version, since: now, deadline, run_budget, ..Self::free() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::deadline_gate::DeadlineGate;
 use super::scheduled_execution::WaitList;
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
@@ -30,6 +31,8 @@ pub struct VersionLimits {
     pub instances_max: u16,
     /// Whether control can start instances (not for `POOL`).
     pub can_start: bool,
+    /// Whether an execution that can hardly end in time is ended instead of begun.
+    pub drop_unreachable: bool,
 }
 
 /// State of an instance, as the scheduler sees it.
@@ -58,6 +61,23 @@ pub struct Instance {
     pub kept: u32,
     /// When it was last granted or its last attempt ended.
     pub last_used: Nanos,
+    /// It has answered. The attempts that it was granted before may have been its slowest, and count for no estimate.
+    pub has_answered: bool,
+}
+
+impl Instance {
+    /// A place where nothing is.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
+            generation: 0,
+            state: InstanceState::Absent,
+            in_flight: 0,
+            kept: 0,
+            last_used: 0,
+            has_answered: false,
+        }
+    }
 }
 
 /// The scheduler's half of one version of a function. Built by control, owned by the
@@ -96,6 +116,8 @@ pub struct ScheduledVersion {
     pub forfeited_credits: u32,
     /// The version that replaced this one.
     pub successor: Option<VersionIndex>,
+    /// Gate before a grant, where executions that can hardly end in time are not begun.
+    pub(crate) gate: Option<Box<DeadlineGate>>,
     /// The instance table.
     pub instances: Box<[Instance]>,
 }
@@ -104,8 +126,7 @@ impl ScheduledVersion {
     /// A version in which nothing waits, runs or serves.
     #[must_use]
     pub fn new(index: VersionIndex, queue: Arc<FunctionQueue>, limits: VersionLimits) -> Self {
-        let absent =
-            Instance { generation: 0, state: InstanceState::Absent, in_flight: 0, kept: 0, last_used: 0 };
+        let absent = Instance::absent();
         Self {
             index,
             queue,
@@ -122,6 +143,7 @@ impl ScheduledVersion {
             predecessor_draining: false,
             forfeited_credits: 0,
             successor: None,
+            gate: limits.drop_unreachable.then(|| Box::new(DeadlineGate::new())),
             instances: vec![absent; limits.instances_max as usize].into_boxed_slice(),
         }
     }
@@ -258,6 +280,7 @@ mod tests {
             single_use: false,
             instances_max: 3,
             can_start: true,
+            drop_unreachable: false,
         };
         ScheduledVersion::new(0, Arc::new(FunctionQueue::new(8)), limits)
     }
@@ -268,8 +291,13 @@ mod tests {
         assert_eq!(version.pick(), None, "an absent instance was picked");
         for (place, in_flight, last_used) in [(0, 1, 9), (1, 0, 5), (2, 0, 7)] {
             let instance = &mut version.instances[place];
-            *instance =
-                Instance { generation: 1, state: InstanceState::Ready, in_flight, kept: 0, last_used };
+            *instance = Instance {
+                generation: 1,
+                state: InstanceState::Ready,
+                in_flight,
+                last_used,
+                ..Instance::absent()
+            };
         }
         assert_eq!(version.pick(), Some(2));
         version.instances[2].in_flight = 1;
@@ -292,8 +320,7 @@ mod tests {
             generation: 1,
             state: InstanceState::Ready,
             in_flight,
-            kept: 0,
-            last_used: 0,
+            ..Instance::absent()
         };
         version.instances[0] = up(1);
         assert_eq!(version.pick(), Some(0));
@@ -311,7 +338,7 @@ mod tests {
         for (place, last_used) in [(0, 9), (1, 5), (2, 7)] {
             let instance = &mut version.instances[place];
             *instance =
-                Instance { generation: 1, state: InstanceState::Ready, in_flight: 0, kept: 0, last_used };
+                Instance { generation: 1, state: InstanceState::Ready, last_used, ..Instance::absent() };
         }
         assert_eq!(version.pick(), Some(1));
         version.instances[1].last_used = 10;

@@ -13,6 +13,9 @@ mod corner;
 mod dice;
 mod gateway;
 mod kept_places;
+mod overload;
+mod runs;
+mod seen_times;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -23,12 +26,14 @@ use super::tick::{
     COMMANDS_PER_TICK, EVENTS_PER_TICK, GRANTS_PER_VERSION, QUEUES_PER_TICK, Scheduler, TICKETS_PER_QUEUE,
     TIMERS_PER_TICK, TickSummary, VERSIONS_PER_TICK,
 };
+use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::VersionIndex;
 use control::{ModelControl, SentCommand};
 use dice::Dice;
 use gateway::{ModelGateway, id, ticket_of};
 use kept_places::KeptPlaces;
+use seen_times::SeenTimes;
 
 /// Work that one tick may do at most.
 const WORK_MAX: usize = COMMANDS_PER_TICK
@@ -75,6 +80,7 @@ struct Simulation {
     in_flight: BTreeMap<u64, u32>,
     on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
     kept: KeptPlaces,
+    times: SeenTimes,
     /// Instances that may be granted, and those that may not be any more.
     grantable: BTreeSet<(VersionIndex, u16, u32)>,
     gone: BTreeSet<(VersionIndex, u16, u32)>,
@@ -110,6 +116,7 @@ impl Simulation {
             in_flight: BTreeMap::new(),
             on_instance: BTreeMap::new(),
             kept: KeptPlaces::default(),
+            times: SeenTimes::default(),
             grantable: BTreeSet::new(),
             gone: BTreeSet::new(),
             removed: BTreeSet::new(),
@@ -161,11 +168,14 @@ impl Simulation {
             self.control.inbox.push_back(event);
         }
         let mut runs = BTreeMap::<VersionIndex, usize>::new();
+        let mut drops = Vec::new();
         for gateway in 0..self.gateways.len() {
             while let Some(command) = self.rings.gateways[gateway].commands.pop() {
                 self.gateway_command_came(gateway, command);
-                if let GatewayCommand::Run { instance, .. } = command {
-                    *runs.entry(instance.version).or_default() += 1;
+                match command {
+                    GatewayCommand::Run { instance, .. } => *runs.entry(instance.version).or_default() += 1,
+                    GatewayCommand::End { ticket, why: EndReason::Unreachable { .. } } => drops.push(ticket),
+                    GatewayCommand::Abort { .. } | GatewayCommand::End { .. } => {}
                 }
                 self.gateways[gateway].inbox.push_back(command);
             }
@@ -174,6 +184,10 @@ impl Simulation {
             runs.values().all(|n| *n <= GRANTS_PER_VERSION),
             "one version had more than its turn: {runs:?}"
         );
+        for ticket in drops {
+            let execution = self.gateways[ticket.gateway()].execution(ticket).expect("a drop of nothing");
+            self.times.check_drop(execution, &self.control, self.now);
+        }
         self.note_started_budgets();
     }
 
@@ -183,6 +197,7 @@ impl Simulation {
                 // Commands for the version that had the index before came to nothing.
                 self.gone.retain(|(index, ..)| *index != version);
                 self.grantable.retain(|(index, ..)| *index != version);
+                self.times.forget(version);
             }
             SentCommand::Succeeded { old } => {
                 if let Some(old) = self.control.versions.get_mut(&old) {
@@ -209,21 +224,23 @@ impl Simulation {
     fn gateway_event_was_taken(&mut self, event: GatewayEvent) {
         let ticks = self.ticks;
         let (ticket, ended) = match event {
-            GatewayEvent::AttemptEnded { ticket, .. } => (ticket, true),
-            GatewayEvent::Cancelled { ticket } => (ticket, false),
+            GatewayEvent::AttemptEnded { ticket, how } => (ticket, Some(how)),
+            GatewayEvent::Cancelled { ticket } => (ticket, None),
             GatewayEvent::InstanceSilent { .. } => return,
             GatewayEvent::PlaceKept { instance } => return self.kept.was_kept(instance),
             GatewayEvent::PlaceFreed { instance } => return self.kept.was_freed(instance),
         };
         let Some(execution) = self.gateways[ticket.gateway()].execution(ticket) else {
-            assert!(!ended, "{ticket:?} was released during an attempt");
+            assert!(ended.is_none(), "{ticket:?} was released during an attempt");
             return;
         };
         if execution.terminal {
             execution.settled_in.get_or_insert(ticks);
         }
-        if ended {
+        if let Some(how) = ended {
             let key = execution.flying.take().expect("an attempt ends that was not granted");
+            execution.was_begun |= how != AttemptEnd::Unsent;
+            self.times.ended(key, execution, self.now);
             let function = execution.function;
             *self.in_flight.get_mut(&function).unwrap() -= 1;
             *self.on_instance.get_mut(&id(key)).unwrap() -= 1;
@@ -276,6 +293,7 @@ impl Simulation {
             GatewayCommand::Run { instance, attempt, .. } => {
                 assert_eq!(execution.settled_in, None, "{command:?} of a terminal execution");
                 assert_eq!(execution.flying.replace(instance), None, "{command:?} during an attempt");
+                execution.granted = now;
                 assert!((1..=11).contains(&attempt), "{command:?}");
                 let model = &self.control.versions[&instance.version];
                 assert_eq!(model.function, function, "{command:?} of another function");
@@ -297,6 +315,7 @@ impl Simulation {
             GatewayCommand::Abort { .. } => {
                 assert_eq!(execution.settled_in, None, "{command:?} of a terminal execution");
                 assert!(execution.flying.is_some(), "{command:?} without an attempt");
+                self.times.stopped(execution, now);
                 self.saw("abort");
             }
             GatewayCommand::End { why, .. } => {
@@ -306,6 +325,7 @@ impl Simulation {
                     "{command:?} after it was settled"
                 );
                 execution.ended = true;
+                self.times.stopped(execution, now);
                 if why == EndReason::Timeout {
                     assert!(
                         now >= execution.deadline,
@@ -321,6 +341,7 @@ impl Simulation {
                     EndReason::Exhausted => "exhausted",
                     EndReason::NoInstance => "no instance",
                     EndReason::FunctionRemoved => "function removed",
+                    EndReason::Unreachable { .. } => "unreachable",
                 });
             }
         }
@@ -418,81 +439,5 @@ impl Simulation {
         assert!(self.in_flight.values().all(|n| *n == 0), "attempts in flight while idle");
         assert_eq!(self.summary.next_wake, u64::MAX, "a timer is left");
         self.audit();
-    }
-}
-
-/// Says which run failed.
-struct Reporter(u64);
-
-impl Drop for Reporter {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("repeat it with PICOFAAS_SEED={}", self.0);
-        }
-    }
-}
-
-fn simulate(default_seed: u64, scale: Scale) -> Simulation {
-    let seed = std::env::var("PICOFAAS_SEED").map_or(default_seed, |seed| seed.parse().unwrap());
-    let reporter = Reporter(seed);
-    let mut simulation = Simulation::new(seed, scale);
-    simulation.run();
-    drop(reporter);
-    simulation
-}
-
-#[test]
-fn a_hundred_thousand_random_steps_keep_every_invariant() {
-    let scale = Scale { steps: 100_000, slots: 60, versions: 8, size_max: 24, burst: 12, audit_every: 1 };
-    let seen = simulate(1, scale).seen;
-    println!("{seen:?}");
-    for what in [
-        "run",
-        "retried",
-        "abort",
-        "timeout",
-        "exhausted",
-        "no instance",
-        "function removed",
-        "start",
-        "suspect",
-        "retired",
-        "single use",
-        "closed",
-        "queue full",
-        "cancelled on the ring",
-        "cancelled in line",
-        "cancelled in flight",
-        "cancel raced a run",
-        "slot reused",
-        "version reused",
-        "replaced",
-        "late end",
-    ] {
-        assert!(seen.get(what).is_some_and(|n| *n >= 20), "the simulation hardly ever saw: {what}");
-    }
-}
-
-#[test]
-fn further_seeds_keep_every_invariant() {
-    let scale = Scale { steps: 4000, slots: 60, versions: 6, size_max: 16, burst: 12, audit_every: 1 };
-    for seed in 2..12 {
-        simulate(seed, scale);
-    }
-}
-
-#[test]
-fn bursts_beyond_every_bound_of_a_tick_keep_every_invariant() {
-    let scale = Scale { steps: 3000, slots: 900, versions: 4, size_max: 800, burst: 700, audit_every: 16 };
-    for seed in 100..104 {
-        simulate(seed, scale);
-    }
-}
-
-#[test]
-fn long_chains_of_versions_keep_every_invariant() {
-    let scale = Scale { steps: 8000, slots: 30, versions: 40, size_max: 12, burst: 6, audit_every: 1 };
-    for seed in 200..204 {
-        simulate(seed, scale);
     }
 }

@@ -12,6 +12,7 @@
 //! | `retry` | the end of an attempt: another attempt, its back-off, or the end |
 //! | `credits` | credits that go back, are forfeited, or exchanged for those of another version |
 //! | `commands` | commands of control |
+//! | `unreachable` | executions that can hardly end in time, and what attempts have taken |
 //! | `idle` | idle instances: which are retired, and how control is told |
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod credits;
 mod idle;
 mod retry;
 mod serve;
+mod unreachable;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -106,7 +108,7 @@ impl Scheduler {
     pub fn tick(&mut self, now: Nanos) -> TickSummary {
         let work = self.take_commands(now)
             + self.take_events(now)
-            + self.take_tickets()
+            + self.take_tickets(now)
             + self.fire_timers(now)
             + self.serve_versions(now);
         self.ring_out();
@@ -146,19 +148,19 @@ impl Scheduler {
         EVENTS_PER_TICK
     }
 
-    fn take_tickets(&mut self) -> usize {
+    fn take_tickets(&mut self, now: Nanos) -> usize {
         let mut taken = 0;
         for _ in 0..QUEUES_PER_TICK {
             let Some(index) = self.rings.ready.pop() else { break };
             // A version that is not there was closed, or its command is still on the ring: `open`
             // then drains what was announced too early.
-            taken += self.drain(index, TICKETS_PER_QUEUE);
+            taken += self.drain(index, TICKETS_PER_QUEUE, now);
         }
         taken
     }
 
     /// Takes up to `most` tickets from a version's queue into its wait list.
-    fn drain(&mut self, index: VersionIndex, most: usize) -> usize {
+    fn drain(&mut self, index: VersionIndex, most: usize, now: Nanos) -> usize {
         let Some(queue) = self.versions[index as usize].as_ref().map(|version| version.queue.clone()) else {
             return 0;
         };
@@ -167,7 +169,7 @@ impl Scheduler {
             let Some(ticket) = queue.pop() else {
                 return taken;
             };
-            self.accept(ticket, index);
+            self.accept(ticket, index, now);
         }
         if queue.on_ring() > 0 && queue.announce_again() {
             // The ring has a place for every version twice.
@@ -177,13 +179,13 @@ impl Scheduler {
         most
     }
 
-    fn accept(&mut self, ticket: Ticket, from: VersionIndex) {
+    fn accept(&mut self, ticket: Ticket, from: VersionIndex, now: Nanos) {
         let slot = self.slot(ticket);
         let signals = self.rings.signals(ticket);
         let (deadline, run_budget) = signals.read();
         let execution = &mut self.executions[slot as usize];
         debug_assert_eq!(execution.state, ExecutionState::Free, "{ticket:?} came while its slot was in use");
-        *execution = ScheduledExecution::accepted(ticket, from, deadline, run_budget);
+        *execution = ScheduledExecution::accepted(ticket, from, deadline, run_budget, now);
         if signals.is_cancelled(ticket.generation()) {
             self.let_go(slot);
             return;
@@ -250,11 +252,15 @@ impl Scheduler {
                     self.requeue(slot);
                 }
                 ExecutionState::Running if !over => {
+                    self.count_stopped(&execution, now);
                     self.executions[slot as usize].state = ExecutionState::Aborting;
                     self.wheel.set(slot, timer_ms(execution.deadline));
                     self.send(execution.ticket, GatewayCommand::Abort { ticket: execution.ticket });
                 }
                 ExecutionState::Running | ExecutionState::Aborting => {
+                    if execution.state == ExecutionState::Running {
+                        self.count_stopped(&execution, now);
+                    }
                     self.executions[slot as usize].state = ExecutionState::Ending;
                     self.end(slot, EndReason::Timeout);
                 }

@@ -143,6 +143,11 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         about: "Executions that wait for their first dispatch.",
     },
     FieldRow {
+        path: "dropUnreachable",
+        kind: FieldKind::Boolean { default: false },
+        about: "Whether an invocation of a `WARM` or `POOL` function without `web` that would hardly end by its deadline is ended with `DEADLINE_UNREACHABLE` before it is begun.",
+    },
+    FieldRow {
         path: "maxRetries",
         kind: FieldKind::Number(Bounds { min: 0, max: 10, default: 3, unit: "retries" }),
         about: "Attempts after the first. Functions must be idempotent, or set 0.",

@@ -11,6 +11,7 @@ use super::fields::{NumberField, names_in};
 use super::object::{Field, Object};
 use super::parse::Naming;
 use super::pod_template::pod_template;
+use super::replicas::{Replicas, Standby, read_replicas, read_standby};
 use super::web::Web;
 use super::{
     EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList, container, environment,
@@ -72,36 +73,6 @@ pub struct Local {
     /// The absolute folder in which all of these run, where it is not the manifest's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
-}
-
-const REPLICAS_MIN: NumberField = fields::number("replicas.min");
-const REPLICAS_MAX: NumberField = fields::number("replicas.max");
-
-/// Bounds of the number of instances of a WARM function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Replicas {
-    /// Instances that stay even when idle; at most `max`.
-    pub min: u32,
-    /// Instances it may grow to; at least 1.
-    pub max: u32,
-}
-
-impl Default for Replicas {
-    fn default() -> Self {
-        Self { min: REPLICAS_MIN.bounds.default, max: REPLICAS_MAX.bounds.default }
-    }
-}
-
-const STANDBY_MIN: NumberField = fields::number("standby.min");
-const STANDBY_MAX: NumberField = fields::number("standby.max");
-
-/// Bounds of the number of single-use instances of a JOB function that are started ahead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Standby {
-    /// Instances that are always ready; at most `max`.
-    pub min: u32,
-    /// Instances that may be ready while calls come; at least 1.
-    pub max: u32,
 }
 
 /// Everything that is known about a function before it runs. Ranges and defaults of the numbers are
@@ -168,6 +139,10 @@ pub struct FunctionSpec {
     pub instance_concurrency: u32,
     /// Executions that wait for their first dispatch.
     pub queue_size: u32,
+    /// Whether an execution that can hardly end in time is ended before it is begun. It matters to WARM and POOL
+    /// functions without `web`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_unreachable: bool,
     /// Attempts after the first.
     pub max_retries: u32,
     /// Bound of the first random pause before a retry, in milliseconds.
@@ -285,6 +260,7 @@ pub(super) fn read_spec(
         concurrency,
         instance_concurrency: instance_concurrency.unwrap_or(concurrency),
         queue_size: whole(&spec, const { fields::number("queueSize") }, findings),
+        drop_unreachable: read_drop_unreachable(&spec, mode, findings),
         max_retries: whole(&spec, const { fields::number("maxRetries") }, findings),
         retry_backoff_ms,
         retry_max_backoff_ms,
@@ -372,7 +348,7 @@ pub(super) fn given(object: &Object<'_>, number: NumberField, findings: &mut Fin
 }
 
 /// Whether a rule between two fields can be judged: none of them is there with an error of its own.
-fn sound<const N: usize>(spec: &Object<'_>, fields: [(&str, Option<u32>); N]) -> bool {
+pub(super) fn sound<const N: usize>(spec: &Object<'_>, fields: [(&str, Option<u32>); N]) -> bool {
     fields.iter().all(|(key, value)| value.is_some() || spec.get(key).is_none())
 }
 
@@ -402,38 +378,6 @@ fn read_backoff(spec: &Object<'_>, findings: &mut Findings) -> (u32, u32) {
         spec.fault_at("retryMaxBackoffMs", findings, message);
     }
     (from, to)
-}
-
-fn read_replicas(spec: &Object<'_>, findings: &mut Findings) -> Replicas {
-    let field = spec.get("replicas");
-    let Some(object) = field.and_then(|field| field.object(&names_in("replicas"), findings)) else {
-        return Replicas::default();
-    };
-    let min = given(&object, REPLICAS_MIN, findings);
-    let max = given(&object, REPLICAS_MAX, findings);
-    let sound = sound(&object, [("min", min), ("max", max)]);
-    let replicas = Replicas {
-        min: min.unwrap_or(REPLICAS_MIN.bounds.default),
-        max: max.unwrap_or(REPLICAS_MAX.bounds.default),
-    };
-    if sound && replicas.min > replicas.max {
-        let Replicas { min, max } = replicas;
-        object.fault_at("min", findings, format!("must not exceed replicas.max, which is {max}, is {min}"));
-    }
-    replicas
-}
-
-fn read_standby(spec: &Object<'_>, findings: &mut Findings) -> Option<Standby> {
-    let object = spec.get("standby")?.object(&names_in("standby"), findings)?;
-    let min = given(&object, STANDBY_MIN, findings);
-    let max = given(&object, STANDBY_MAX, findings);
-    let sound = sound(&object, [("min", min), ("max", max)]);
-    let min = min.unwrap_or(STANDBY_MIN.bounds.default);
-    let max = max.unwrap_or_else(|| min.max(STANDBY_MAX.bounds.default));
-    if sound && min > max {
-        object.fault_at("min", findings, format!("must not exceed standby.max, which is {max}, is {min}"));
-    }
-    Some(Standby { min, max })
 }
 
 fn read_endpoints(spec: &Object<'_>, findings: &mut Findings) -> Vec<EndpointUrl> {
@@ -467,6 +411,16 @@ fn read_frames(spec: &Object<'_>, mode: Option<ExecutionMode>, findings: &mut Fi
         field.error(findings, format!("is only for executionMode POOL, which is {mode} here; leave it out"));
     }
     frames
+}
+
+/// Reads whether what cannot end in time is dropped; `true` is for functions of which that can be known.
+fn read_drop_unreachable(spec: &Object<'_>, mode: Option<ExecutionMode>, findings: &mut Findings) -> bool {
+    let Some(field) = spec.get("dropUnreachable") else { return false };
+    let drops = field.boolean(findings).unwrap_or(false);
+    if drops && (mode == Some(ExecutionMode::Job) || spec.get("web").is_some()) {
+        field.error(findings, "is only for executionMode WARM or POOL without web; leave it out");
+    }
+    drops
 }
 
 fn read_endpoint(field: &Field<'_>, findings: &mut Findings) -> Option<EndpointUrl> {

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `fields` | one row for each field: its name, its bounds, and what the schemas say of it |
 //! | `function_spec` | [`FunctionSpec`], its parts, their reading, its JSON form and its `ETag` |
+//! | `replicas` | [`Replicas`] and `Standby`: numbers of instances, and their reading |
 //! | `web` | [`Web`]: HTTP requests as they are |
 //! | `name` | [`FunctionName`] |
 //! | `bounds` | range, default and unit of a number; bounds of CPU and memory |
@@ -67,6 +68,7 @@ mod object;
 mod parse;
 pub(crate) mod pod_template;
 mod quantity;
+mod replicas;
 #[cfg(test)]
 mod schema;
 mod tree;
@@ -78,7 +80,6 @@ pub(crate) use endpoint::EndpointUrl;
 pub(crate) use environment::{EnvFrom, EnvSource, EnvValue, EnvVar, ValueFrom, hide_values};
 pub(crate) use field_errors::FieldErrors;
 pub(crate) use folder::{Loaded, load_dir};
-pub(crate) use function_spec::Standby;
 pub use function_spec::{ExecutionMode, FunctionSpec};
 pub(crate) use function_spec::{Local, Resources};
 pub(crate) use manifest::ManifestError;
@@ -87,15 +88,16 @@ pub use parse::parse_function;
 pub(crate) use parse::{SpecError, parse_function_named};
 pub(crate) use pod_template::PodTemplate;
 pub(crate) use quantity::{Quantity, ResourceList};
+pub(crate) use replicas::Standby;
 pub(crate) use web::Web;
 #[cfg(test)]
 pub(crate) use {
     environment::RESERVED_ENV,
     field_errors::FIELD_ERRORS_MAX,
     fields::{names_in, number_count},
-    function_spec::Replicas,
     manifest::read_manifests,
     name::{InvalidName, NAME_BYTES_MAX},
+    replicas::Replicas,
 };
 
 /// A function of an image with these fields, for tests; or its errors, as text.

@@ -38,6 +38,7 @@ mod logs_followed;
 mod many;
 mod memory;
 mod metrics;
+mod overload;
 mod pages;
 mod parameters;
 #[cfg(not(feature = "cluster"))]

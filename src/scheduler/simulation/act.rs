@@ -90,7 +90,7 @@ impl Simulation {
         assert!(generation == 1 || signals.is_released(generation - 1), "{ticket:?} is used too early");
         signals.write(deadline, run_budget);
         self.gateways[gateway].slots[slot].execution =
-            Some(ModelExecution::new(ticket, function, deadline, run_budget));
+            Some(ModelExecution::new(ticket, function, self.now, deadline, run_budget));
         if generation > 1 {
             self.saw("slot reused");
         }

@@ -58,6 +58,7 @@ impl ModelVersion {
             instances_max: u16::try_from(1 + dice.below(5)).unwrap(),
             single_use: can_start && dice.one_in(3),
             can_start,
+            drop_unreachable: !dice.one_in(3),
         };
         let queue_size = u32::try_from(dice.below(size_max)).unwrap();
         Self {

@@ -21,6 +21,7 @@ const LIMITS: VersionLimits = VersionLimits {
     single_use: false,
     instances_max: 2,
     can_start: false,
+    drop_unreachable: false,
 };
 
 /// The rings of one gateway, and a scheduler with one version, which it opens on its first tick.

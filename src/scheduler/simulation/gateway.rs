@@ -19,6 +19,12 @@ pub(super) struct ModelExecution {
     pub attempt_open: bool,
     /// The instance it runs on, from the scheduler's grant until the scheduler has taken the `AttemptEnded`.
     pub flying: Option<InstanceKey>,
+    /// When its attempt was granted.
+    pub granted: Nanos,
+    /// An attempt has reached its instance.
+    pub was_begun: bool,
+    /// When it was admitted.
+    pub admitted: Nanos,
     /// The scheduler has sent its `GatewayCommand::End`.
     pub ended: bool,
     /// The tick in which the scheduler learnt that the gateway had made it terminal.
@@ -26,7 +32,13 @@ pub(super) struct ModelExecution {
 }
 
 impl ModelExecution {
-    pub(super) fn new(ticket: Ticket, function: u64, deadline: Nanos, run_budget: Nanos) -> Self {
+    pub(super) fn new(
+        ticket: Ticket,
+        function: u64,
+        admitted: Nanos,
+        deadline: Nanos,
+        run_budget: Nanos,
+    ) -> Self {
         Self {
             ticket,
             function,
@@ -35,6 +47,9 @@ impl ModelExecution {
             terminal: false,
             attempt_open: false,
             flying: None,
+            granted: 0,
+            was_begun: false,
+            admitted,
             ended: false,
             settled_in: None,
         }

@@ -10,7 +10,7 @@ use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 impl Scheduler {
     pub(super) fn handle(&mut self, command: SchedulerCommand, now: Nanos) {
         match command {
-            SchedulerCommand::Open { version } => self.open(version),
+            SchedulerCommand::Open { version } => self.open(version, now),
             SchedulerCommand::Succeed { old, new } => self.succeed(old, new),
             SchedulerCommand::Close { version } => self.close(version, now),
             SchedulerCommand::Ready { instance, started } => self.instance_ready(instance, started, now),
@@ -39,13 +39,13 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn open(&mut self, version: Box<ScheduledVersion>) {
+    pub(super) fn open(&mut self, version: Box<ScheduledVersion>, now: Nanos) {
         let index = version.index;
         debug_assert!(self.versions[index as usize].is_none(), "version {index} is open already");
         self.versions[index as usize] = Some(version);
         self.activate(index);
         // A gateway may have announced the version before this command was reached.
-        self.drain(index, TICKETS_PER_QUEUE);
+        self.drain(index, TICKETS_PER_QUEUE, now);
     }
 
     pub(super) fn succeed(&mut self, old: VersionIndex, new: VersionIndex) {
@@ -91,7 +91,7 @@ impl Scheduler {
 
     pub(super) fn close(&mut self, index: VersionIndex, now: Nanos) {
         // No gateway pushes to the queue any more, so this empties it for good.
-        self.drain(index, usize::MAX);
+        self.drain(index, usize::MAX, now);
         let Some(version) = self.version(index) else { return };
         version.closed = true;
         // With a successor nothing waits here; without one, each waiting one ends now.
@@ -137,6 +137,7 @@ impl Scheduler {
                 instance.generation = key.generation;
                 instance.in_flight = 0;
                 instance.kept = 0;
+                instance.has_answered = false;
             }
             instance.state = InstanceState::Suspect;
             instance.last_used = now;

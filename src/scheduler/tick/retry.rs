@@ -25,6 +25,9 @@ impl Scheduler {
         if execution.ticket != ticket || !in_flight {
             return;
         }
+        if execution.state == ExecutionState::Running && how == AttemptEnd::Done {
+            self.count_answered(&execution, now);
+        }
         self.release_permit(&execution, now);
         match (execution.state, how) {
             (ExecutionState::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),

@@ -1,5 +1,6 @@
 //! Serving the versions that have something to do: permits, instances, grants.
 
+use super::unreachable::measure_pace;
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
@@ -16,6 +17,7 @@ impl Scheduler {
             version.active = false;
             let (done, again) = self.serve(&mut version, now);
             work += done;
+            measure_pace(&mut version, done, now);
             version.publish();
             if version.is_finished() {
                 if let Some(version) = self.give_back(version) {
@@ -56,6 +58,10 @@ impl Scheduler {
             let Some(place) = version.pick() else {
                 return (done, self.ask_for_instances(version));
             };
+            if let Err(why) = self.check_deadline(version, slot, now) {
+                self.drop_unreachable(version, slot, why);
+                continue;
+            }
             self.grant(version, slot, place, now);
         }
         (GRANTS_PER_VERSION, true)
@@ -67,6 +73,7 @@ impl Scheduler {
         let instance = &mut version.instances[usize::from(place)];
         instance.in_flight += 1;
         instance.last_used = now;
+        let granted = if instance.has_answered { now } else { 0 };
         let key = InstanceKey { version: version.index, place, generation: instance.generation };
         if version.is_single_use(place) {
             version.set_state(key, InstanceState::Retiring);
@@ -76,6 +83,7 @@ impl Scheduler {
         execution.state = ExecutionState::Running;
         execution.version = version.index;
         execution.place = place;
+        execution.granted = granted;
         execution.instance_generation = key.generation;
         let execution = *execution;
         let until = execution.deadline.min(now.saturating_add(version.limits.attempt_timeout_ns));
@@ -95,6 +103,7 @@ impl Scheduler {
             version.queue.return_credit();
         }
         if execution.run_budget > 0 {
+            execution.since = now;
             execution.deadline = now.saturating_add(execution.run_budget);
             execution.run_budget = 0;
         }

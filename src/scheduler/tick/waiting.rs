@@ -38,6 +38,9 @@ impl Scheduler {
         let index = self.executions[slot as usize].version;
         if let Some(version) = self.versions[index as usize].as_mut() {
             version.waiting.remove(&mut self.executions, slot);
+            if let Some(gate) = &mut version.gate {
+                gate.count_left();
+            }
         }
         self.activate(index);
     }

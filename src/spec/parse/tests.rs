@@ -265,6 +265,9 @@ fn what_the_mode_needs_must_be_there_and_what_it_cannot_use_must_not() {
         errors(&warm(r#""frames":true"#)),
         ["frames: is only for executionMode POOL, which is WARM here; leave it out"]
     );
+    let dropping = "dropUnreachable: is only for executionMode WARM or POOL without web; leave it out";
+    assert_eq!(errors(r#"{"name":"f","image":"i","dropUnreachable":true}"#), [dropping]);
+    assert_eq!(errors(&warm(r#""web":{},"dropUnreachable":true"#)), [dropping]);
     assert_eq!(
         errors(r#"{"name":"f","image":"i","replicas":{"min":1}}"#),
         ["replicas: is only for executionMode WARM, which is JOB here"]
@@ -447,6 +450,15 @@ fn what_get_answers_can_be_put_back() {
     let mut answer = serde_json::to_value(&spec).unwrap();
     answer["status"] = serde_json::json!({"replicas": 1, "ready": 1, "conditions": []});
     assert_eq!(parse_function_named("f", answer.to_string().as_bytes()), Ok(spec));
+}
+
+#[test]
+fn what_cannot_end_in_time_is_dropped_where_the_function_says_so() {
+    let drops = |fields: &str| read(&warm(fields)).drop_unreachable;
+    assert!(drops(r#""dropUnreachable":true"#));
+    assert!(!drops(r#""dropUnreachable":false"#) && !drops(r#""timeoutMs":9"#));
+    let answer = serde_json::to_value(read(&warm(r#""dropUnreachable":true"#))).unwrap();
+    assert_eq!(answer["dropUnreachable"], true);
 }
 
 #[test]
