@@ -18,6 +18,7 @@ pub(crate) mod machine;
 mod memory;
 mod nginx;
 mod order;
+mod overload;
 mod ratio;
 mod report;
 mod run;
@@ -62,6 +63,8 @@ enum BenchPart {
     Job(job::JobOptions),
     /// Builds the picofaas of this commit and keeps it in target/kept, for --against of a later one
     Keep,
+    /// More calls than a function can do: how many are answered in time, and what a function beside it feels
+    Overload(overload::OverloadOptions),
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
     Runtimes(runtimes::RuntimesOptions),
     /// Functions that answer HTTP as it is, beside nginx: small requests, bodies of a gigabyte, tokens, idle WebSockets
@@ -77,6 +80,7 @@ pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result
         Some(BenchPart::Instructions(options)) => instructions::run(repository, options),
         Some(BenchPart::Job(options)) => job::run(repository, options),
         Some(BenchPart::Keep) => keep::run(repository),
+        Some(BenchPart::Overload(options)) => overload::run(repository, options),
         Some(BenchPart::Runtimes(options)) => runtimes::run(repository, options),
         Some(BenchPart::Web(options)) => web::run(repository, options),
     }

@@ -28,7 +28,7 @@ mod comparison;
 mod factors;
 mod load_point;
 mod measurement;
-mod open_loop;
+pub(super) mod open_loop;
 mod payload;
 mod peak;
 mod plot;

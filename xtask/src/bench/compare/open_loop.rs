@@ -59,11 +59,11 @@ pub(super) struct OpenResult {
 
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SentRequest {
-    number: u64,
-    sent_ns: u64,
-    took_ns: u64,
-    is_success: bool,
+pub(in crate::bench) struct SentRequest {
+    pub number: u64,
+    pub sent_ns: u64,
+    pub took_ns: u64,
+    pub is_success: bool,
 }
 
 impl Vegeta {
@@ -116,13 +116,13 @@ impl Vegeta {
 }
 
 impl SentRequest {
-    fn answered_ns(&self) -> u64 {
+    pub(in crate::bench) fn answered_ns(&self) -> u64 {
         self.sent_ns + self.took_ns
     }
 
     /// A line of `vegeta encode -to csv`: time, status, latency, …, number, method, URL, headers. An error's text in
     /// between may hold commas.
-    fn parse(line: &str) -> Result<Self> {
+    pub(in crate::bench) fn parse(line: &str) -> Result<Self> {
         let number = line.rsplit(',').nth(3).and_then(|number| number.parse().ok());
         let mut fields = line.split(',').map(|field| field.parse::<u64>().ok());
         let mut next = || fields.next().flatten();
