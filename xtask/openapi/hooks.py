@@ -16,6 +16,8 @@ WAIT_MS_MAX = 1000
 EXCUSED_ENDS = {
     ("invoke", 502, "NO_INSTANCE"),
     ("invoke", 504, "TIMEOUT"),
+    ("readOutput", 502, "NO_INSTANCE"),
+    ("readOutput", 504, "TIMEOUT"),
 }
 
 # Rules between fields and within texts that the schema says in words only. A function that breaks
@@ -97,7 +99,7 @@ def before_call(context, case, kwargs):
     if identity in ("functionLogs", "executionLogs") and str(case.query.get("follow")) in ("true", "1"):
         # It would go on for as long as the client stays.
         case.query["follow"] = "false"
-    if identity == "readExecution" and str(case.query.get("wait", "")).isdecimal():
+    if identity in ("readExecution", "readOutput") and str(case.query.get("wait", "")).isdecimal():
         seconds = int(case.query["wait"])
         if WAIT_MS_MAX // 1000 < seconds <= 60:
             case.query["wait"] = WAIT_MS_MAX // 1000
