@@ -28,6 +28,8 @@ the manifest, --env-file or the environment. What lies outside of the folder, su
 What was built is remembered in ~/.cache/picofaas/builds ($XDG_CACHE_HOME/picofaas/builds), so that the
 next start builds only what changed. Delete that folder to build everything once more.";
 
+const ROUTE_HOST_HELP: &str = "Host names of functions on --listen, one for each: a request for one is that function's, whatever its path";
+
 /// The flags of `dev`: a folder, and those of `serve`, some with a default that suits a person who
 /// waits: its end is quick, and it leaves the cores to compilers.
 #[derive(Args, Clone, Debug)]
@@ -38,6 +40,8 @@ next start builds only what changed. Delete that folder to build everything once
     mut_arg("scheduler", |argument| argument.default_value("adaptive")),
     mut_arg("drain_s", |argument| argument.default_value("0")),
     mut_arg("stop_timeout_ms", |argument| argument.default_value("2000")),
+    // Browsers resolve these names to this machine.
+    mut_arg("route_host", |argument| argument.default_value("{name}.localhost").help(ROUTE_HOST_HELP)),
 )]
 pub struct DevArgs {
     /// The folder of your functions: everything below it that has a manifest (or one manifest)

@@ -33,6 +33,18 @@ fn a_function_is_built_and_served_and_the_printed_lines_work_as_they_are() {
 }
 
 #[test]
+fn each_function_has_a_host_of_its_own_below_localhost() {
+    let folder = Folder::new();
+    folder.function("greet", "one");
+    let mut dev = folder.dev();
+    dev.line("greet is ready");
+    let (status, answer) = dev.ask("", "-H 'host: greet.localhost' -d '{}'");
+    assert_eq!((&*status, &answer["word"]), ("200", &serde_json::json!("one")), "{answer}");
+    let (status, answer) = dev.ask("v1/functions", "-H 'host: nobody.localhost'");
+    assert_eq!((&*status, &answer["error"]["code"]), ("404", &serde_json::json!("FUNCTION_NOT_FOUND")));
+}
+
+#[test]
 fn a_change_of_the_code_is_served() {
     let folder = Folder::new();
     folder.function("greet", "one");
