@@ -6,9 +6,11 @@
 //! | the tests of an example | where neither `cargo test` nor Maven runs them |
 //! | `hello` | the example that a newcomer begins with |
 //! | `WARM`, `JOB` | every case of `cases` against every twin |
+//! | `applications` | web applications, whose answers are the same with picofaas and without |
 //!
-//! A twin whose language this machine lacks is left out with the reason.
+//! An example whose language this machine lacks is left out with the reason.
 
+mod applications;
 mod cases;
 
 use std::fs::{self, File};
@@ -26,6 +28,7 @@ use crate::process::Process;
 use crate::repository::Repository;
 use crate::toolbox::{self, JQ, Unavailable};
 use crate::wait;
+use applications::APPLICATIONS;
 use cases::{Case, Expected};
 
 /// From the start of `dev` until all is built and ready; the first time much is compiled.
@@ -73,13 +76,22 @@ pub(crate) fn run(repository: &Repository) -> Result<Ends> {
             Err(Unavailable(why)) => ends.skipped.push(format!("{}: {why}", twin.name)),
         }
     }
+    let mut applications = Vec::new();
+    for application in &APPLICATIONS {
+        match (application.needs)() {
+            Ok(()) => applications.push(application),
+            Err(Unavailable(why)) => ends.skipped.push(format!("{}: {why}", application.name)),
+        }
+    }
     let build = ["build", "--package", "picofaas", "--bins"];
     if !repository.cargo(&build).stdin(Stdio::null()).status().context("cannot run cargo")?.success() {
         bail!("cargo {} failed", build.join(" "));
     }
     let folder = Folder::make("examples")?;
-    let mut server = DevServer::start(repository, folder.path(), &twins)?;
-    let outcome = on(repository, &mut server, &twins, &mut ends);
+    let names = twins.iter().map(|twin| twin.name).chain(applications.iter().map(|it| it.name));
+    let mut server = DevServer::start(repository, folder.path(), &names.collect::<Vec<_>>())?;
+    let outcome = on(repository, &mut server, &twins, &mut ends)
+        .and_then(|()| applications::compare(repository, &mut server, &applications, &mut ends));
     if outcome.is_err() || !ends.failed.is_empty() {
         println!("what picofaas said:\n{}", server.said());
     }
@@ -153,7 +165,7 @@ struct DevServer {
 }
 
 impl DevServer {
-    fn start(repository: &Repository, folder: &Path, twins: &[&Twin]) -> Result<Self> {
+    fn start(repository: &Repository, folder: &Path, functions: &[&str]) -> Result<Self> {
         let log = folder.join("dev.log");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(repository.target().join(PICOFAAS));
@@ -161,19 +173,25 @@ impl DevServer {
         for listener in ["--listen", "--management-listen", "--runtime-listen"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        // A JVM starts beside the builds of all others, which take every CPU.
+        command.args(["--start-timeout-ms", "300000"]);
         // Without what it remembers of earlier builds: a runtime that has changed is not seen from
         // the folder of a function.
         command.env("XDG_CACHE_HOME", folder.join("cache")).env_remove("RUST_LOG");
+        // Go and pip keep theirs, so that they compile and download once.
+        if let Ok(tools) = toolbox::cache() {
+            command.env("GOCACHE", tools.join("go-build")).env("PIP_CACHE_DIR", tools.join("pip"));
+        }
         command.stdout(output.try_clone()?).stderr(output);
         let mut process = Process::start("picofaas dev", &mut command)?;
         let said = || fs::read_to_string(&log).unwrap_or_default();
         let ready = wait::until(BUILD_PATIENCE, || {
             process.check_alive()?;
             let said = said();
-            if let Some(twin) = twins.iter().find(|twin| has_failed(&said, twin.name)) {
-                bail!("{} is not served", twin.name);
+            if let Some(name) = functions.iter().find(|name| has_failed(&said, name)) {
+                bail!("{name} is not served");
             }
-            Ok(twins.iter().all(|twin| said.contains(&format!("{} is ready (", twin.name))).then_some(()))
+            Ok(functions.iter().all(|name| said.contains(&format!("{name} is ready ("))).then_some(()))
         });
         let port = ready.and_then(|ready| match (ready, port(&said())) {
             (Some(()), Some(port)) => Ok(port),
@@ -186,12 +204,8 @@ impl DevServer {
 
     /// Registers the program of a function once more, as a `JOB`. Its name.
     fn register_as_job(&self, repository: &Repository, function: &str) -> Result<String> {
-        let place = format!("/v1/functions/{function}");
-        let answer = http::request(self.port, "GET", &place, &[], "")?;
-        let spec: Value = serde_json::from_slice(&answer.body).with_context(|| place.clone())?;
-        let Some(command) = spec["local"]["command"].as_array() else {
-            bail!("GET {place} shows no local.command: {spec}");
-        };
+        let spec = self.spec_of(function)?;
+        let command = command_in(&spec)?;
         // A function that is registered over HTTP has no folder of its own to start in.
         let folder = repository.root().join("examples").join(function);
         let mut in_its_folder =
@@ -215,6 +229,13 @@ impl DevServer {
         Ok(name)
     }
 
+    /// Specification of a function.
+    fn spec_of(&self, function: &str) -> Result<Value> {
+        let place = format!("/v1/functions/{function}");
+        let answer = http::request(self.port, "GET", &place, &[], "")?;
+        serde_json::from_slice(&answer.body).context(place)
+    }
+
     /// Asks, and tells what was wrong with the answer, if anything.
     fn ask(&self, function: &str, case: &Case) -> Result<Option<String>> {
         let path = format!("/v1/functions/{function}:invoke");
@@ -235,6 +256,14 @@ impl DevServer {
 
     fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+/// Words of the command of a local function.
+fn command_in(spec: &Value) -> Result<&Vec<Value>> {
+    match spec["local"]["command"].as_array() {
+        Some(command) => Ok(command),
+        None => bail!("a function shows no local.command: {spec}"),
     }
 }
 

@@ -111,7 +111,7 @@ impl Server {
 }
 
 /// A port nobody listens on now. Somebody could take it before its server starts, which then says so.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot bind to 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }
@@ -132,7 +132,7 @@ fn end_of_log(file: &Path) -> String {
 }
 
 /// Waits until a process accepts connections on a port.
-pub(super) fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
+pub(crate) fn wait_for_listener(process: &mut Process, port: u16) -> Result<()> {
     let connected = wait::until(START_PATIENCE, || {
         process.check_alive()?;
         // Refused until it listens: that is what is waited for.
