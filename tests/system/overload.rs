@@ -91,7 +91,7 @@ fn a_function_may_have_its_late_calls_begun_all_the_same() {
 #[test]
 fn a_call_that_would_wait_for_longer_than_its_time_is_refused() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&pool("narrow", endpoint.url()).with("concurrency", 1));
+    server.register(&pool("narrow", endpoint.url()).with("concurrency", 1).with("dropUnreachable", true));
     let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
     clients.iter_mut().for_each(|client| client.ask_invoke("narrow", "", 0));
     let slowly = |request: Request| {
