@@ -220,7 +220,7 @@ def guests_hear_each_other_in_the_chat(door):
         connection = socket.create_connection(door.address, PATIENCE)
         connect = websockets.sync.client.connect
         with connect(url, sock=connection, origin=door.origin, proxy=None) as chat:
-            # Who hears itself is in the room.
+            # One that hears itself is in the room.
             chat.send(name)
             hears(chat, name)
             yield chat
