@@ -21,7 +21,7 @@ PAGE = """<!doctype html>
 """
 
 app = Flask(__name__)
-# Whoever has this key can sign sessions. Where there are several instances, all need the same.
+# Sessions are signed with this key. Where there are several instances, all need the same.
 app.secret_key = os.environ.get("SECRET_KEY") or os.urandom(32)
 # Redirects and links have the address that the client sees: a proxy in front says it in X-Forwarded-….
 app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
