@@ -4,7 +4,11 @@
 /// End of an attempt, as far as the scheduler must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptEnd {
-    /// The gateway has made the execution terminal.
+    /// The execution has ended with the function's answer.
+    Answered,
+    /// The execution has ended, as its time was over by the word of the function.
+    Late,
+    /// The gateway has made the execution terminal for another reason, as that it was cancelled.
     Done,
     /// The attempt failed in a way that another attempt may mend.
     Failed,

@@ -140,14 +140,18 @@ impl ExecutionStore {
         }
         let (how, status) = match outcome {
             Outcome::Output(output) if execution.needs_more_for(output.len()) => {
-                (AttemptEnd::Done, Some(self.take_large_output(ticket, output)))
+                (AttemptEnd::Answered, Some(self.take_large_output(ticket, output)))
             }
             Outcome::Output(output) => {
                 execution.output = output;
                 execution.error = None;
-                (AttemptEnd::Done, Some(Status::Success))
+                (AttemptEnd::Answered, Some(Status::Success))
             }
-            other => end_without_output(execution, other, answered),
+            outcome @ (Outcome::Answered(_)
+            | Outcome::Abandoned
+            | Outcome::Refused(_)
+            | Outcome::Failed(_)
+            | Outcome::Unsent(_)) => end_without_output(execution, outcome, answered),
         };
         self.count_requeued();
         let wakers = status.and_then(|status| self.settle(ticket, status, now));
@@ -289,7 +293,7 @@ fn end_without_output(
         Outcome::Output(_) => unreachable!("an output is no outcome without one"),
         Outcome::Answered(status) => {
             let ended = if status < 500 { Status::Success } else { Status::Error };
-            (AttemptEnd::Done, Some(ended), error_of_status(status))
+            (AttemptEnd::Answered, Some(ended), error_of_status(status))
         }
         Outcome::Abandoned => {
             let text = "the client went away while it was answered";
@@ -297,8 +301,11 @@ fn end_without_output(
             (AttemptEnd::Done, Some(Status::Cancelled), Some(error))
         }
         Outcome::Refused(error) => {
-            let status = if error.http == 504 { Status::Timeout } else { Status::Error };
-            (AttemptEnd::Done, Some(status), Some(error))
+            let (end, status) = match error.http {
+                504 => (AttemptEnd::Late, Status::Timeout),
+                _ => (AttemptEnd::Answered, Status::Error),
+            };
+            (end, Some(status), Some(error))
         }
         Outcome::Failed(error) => (AttemptEnd::Failed, None, Some(error)),
         Outcome::Unsent(error) => (AttemptEnd::Unsent, None, Some(error)),

@@ -173,9 +173,9 @@ impl SingleInstance {
     /// Lets it end that has answered; where another attempt follows, that one begins when it is gone.
     async fn ended_with(self, told: Option<AttemptEnd>, signal: AnswerReceiver<JobSignal>) -> AttemptEnd {
         match told {
-            Some(AttemptEnd::Done) => {
+            Some(how @ (AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done)) => {
                 channel::answer(self.kill, Kill::Answered);
-                AttemptEnd::Done
+                how
             }
             Some(how @ (AttemptEnd::Failed | AttemptEnd::Unsent)) => {
                 self.stop().await;

@@ -156,8 +156,8 @@ impl Simulation {
 
     fn finish(&mut self, ticket: Ticket) {
         let how = self.dice.of(&[
-            AttemptEnd::Done,
-            AttemptEnd::Done,
+            AttemptEnd::Answered,
+            AttemptEnd::Late,
             AttemptEnd::Done,
             AttemptEnd::Failed,
             AttemptEnd::Failed,
@@ -170,7 +170,7 @@ impl Simulation {
         let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
         assert!(std::mem::take(&mut execution.attempt_open));
         let silent = execution.flying.filter(|_| how == AttemptEnd::Failed);
-        execution.terminal |= how == AttemptEnd::Done;
+        execution.terminal |= !matches!(how, AttemptEnd::Failed | AttemptEnd::Unsent);
         if let Some(instance) = silent.filter(|_| self.dice.one_in(8)) {
             self.send(GatewayEvent::InstanceSilent { instance });
             self.saw("silent");

@@ -135,7 +135,7 @@ impl World {
     fn answer(&mut self) {
         let Some((_, ticket)) = self.running.pop_first() else { return };
         self.fates[self.calls[&id(ticket)]] = Some(Fate::Answered);
-        self.end_attempt(ticket, AttemptEnd::Done);
+        self.end_attempt(ticket, AttemptEnd::Answered);
     }
 
     fn end_attempt(&mut self, ticket: Ticket, how: AttemptEnd) {

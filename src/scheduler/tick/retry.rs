@@ -25,12 +25,25 @@ impl Scheduler {
         if execution.ticket != ticket || !in_flight {
             return;
         }
-        if execution.state == ExecutionState::Running && how == AttemptEnd::Done {
-            self.count_answered(&execution, now);
+        match how {
+            AttemptEnd::Answered if execution.state == ExecutionState::Running => {
+                self.count_answered(&execution, now);
+            }
+            // By the clock of the scheduler its time is over in a moment: the function has rounded it down.
+            AttemptEnd::Late if execution.state == ExecutionState::Running => {
+                self.count_stopped(&execution, execution.deadline.max(now));
+            }
+            AttemptEnd::Answered
+            | AttemptEnd::Late
+            | AttemptEnd::Done
+            | AttemptEnd::Failed
+            | AttemptEnd::Unsent => {}
         }
         self.release_permit(&execution, now);
         match (execution.state, how) {
-            (ExecutionState::Ending, _) | (_, AttemptEnd::Done) => self.let_go(slot),
+            (ExecutionState::Ending, _) | (_, AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done) => {
+                self.let_go(slot);
+            }
             (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
             (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }

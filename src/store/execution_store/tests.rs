@@ -119,7 +119,7 @@ fn output(bytes: usize) -> AttemptResult {
 fn end(store: &mut ExecutionStore, ticket: Ticket, entry: &Rc<FunctionEntry>, bytes: usize) {
     assert!(begin(store, ticket, entry, 1));
     let completed = store.complete(ticket, output(bytes), 0).expect("it ran");
-    assert_eq!(completed.how, AttemptEnd::Done);
+    assert_eq!(completed.how, AttemptEnd::Answered);
     release(store, ticket);
 }
 
@@ -195,7 +195,7 @@ fn an_execution_is_counted_at_each_step_of_its_way() {
     assert!(begin(&mut store, ticket, &entry, 3));
     store.written(ticket, 12, 15);
     let completed = store.complete(ticket, output(3), 40).expect("it ran");
-    assert_eq!((completed.how, completed.wakers.is_some()), (AttemptEnd::Done, true));
+    assert_eq!((completed.how, completed.wakers.is_some()), (AttemptEnd::Answered, true));
     assert_eq!(stages(&store), (0, 0, 1));
     let execution = store.get(ticket).expect("it is kept");
     assert_eq!((execution.stage(), execution.attempt), (Stage::Ended(Status::Success), 3));
@@ -422,7 +422,7 @@ fn a_function_that_says_that_its_time_is_over_is_told_by_the_limit_when_that_is_
         let result = AttemptResult { answered: answered_ms * MS, ..result(Outcome::Failed(late())) };
         let completed = store.complete(ticket, result, answered_ms * MS).expect("it ran");
         let has_ended = stage == ended;
-        assert_eq!(completed.how, if has_ended { AttemptEnd::Done } else { AttemptEnd::Failed });
+        assert_eq!(completed.how, if has_ended { AttemptEnd::Late } else { AttemptEnd::Failed });
         let execution = store.get(ticket).expect("the execution");
         let error = execution.error.as_ref().expect("an error");
         assert_eq!(
@@ -452,7 +452,7 @@ fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did()
     let late = ExecutionError::new(ErrorCode::HandlerTimeout, "its own word");
     let result = AttemptResult { answered: 15_000 * MS, ..result(Outcome::Failed(late)) };
     let completed = store.complete(ticket, result, 15_000 * MS).expect("it ran");
-    assert_eq!(completed.how, AttemptEnd::Done);
+    assert_eq!(completed.how, AttemptEnd::Late);
     let execution = store.get(ticket).expect("the execution");
     let error = execution.error.as_ref().expect("an error");
     assert_eq!(error.message, "the attempt took longer than 10000 ms (attemptTimeoutMs)");

@@ -83,7 +83,9 @@ impl FrameConnection {
         }
         let reason = match how {
             AttemptEnd::Failed => CancelReason::Deadline,
-            AttemptEnd::Done | AttemptEnd::Unsent => CancelReason::Cancelled,
+            AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done | AttemptEnd::Unsent => {
+                CancelReason::Cancelled
+            }
         };
         attempt.state = AttemptState::Stopped(how);
         frames.cancel(now, sequence, reason);
