@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{
-    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
     X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::body::Body;
-use super::{X_ERROR_SOURCE, json, push_error, push_output, status_code};
+use super::{X_ERROR_SOURCE, default_retry_after, json, push_error, push_output, status_code};
 use crate::error::{ApiError, ErrorCode, ErrorSource};
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
@@ -38,8 +38,12 @@ pub(crate) fn output(id: ExecutionId, execution: &Execution) -> Result<Response<
             push_error(&mut body, Some(error));
             body.push(b'}');
             let mut response = json(error.http, body);
-            let source = HeaderValue::from_static(error.source.as_str());
-            response.headers_mut().insert(X_ERROR_SOURCE, source);
+            let headers = response.headers_mut();
+            headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
+            if let Some(seconds) = default_retry_after(error.http) {
+                headers.insert(RETRY_AFTER, seconds.into());
+            }
+            not_a_page(headers);
             Ok(response)
         }
         (Some(_), None) => {
