@@ -52,14 +52,18 @@ pub(crate) async fn until_ended(
         })?,
     };
     let execution: ExecutionView<'_> = client.read(&answer)?;
-    if execution.web.is_some_and(|web| web.kept) && execution.status == "success" {
+    let failure = execution.failure();
+    if execution.web.is_some_and(|web| web.kept) {
         let call = Call::get(format!("/v1/executions/{id}/output"));
         let kept = client.call(call).await?;
         // One of the function's, such as its 404, is an answer as any other.
-        let is_answer = kept.status.is_success() || kept.header("x-error-source") == Some("function");
-        return if is_answer { output::write(&kept.body) } else { Err(client.refused(&kept)) };
+        if !kept.status.is_success() && kept.header("x-error-source") != Some("function") {
+            return Err(client.refused(&kept));
+        }
+        output::write(&kept.body)?;
+        return failure.map_or(Ok(()), |failed| Err(ClientError::Failed(failed)));
     }
-    match (execution.failure(), execution.output) {
+    match (failure, execution.output) {
         (Some(failed), _) => Err(ClientError::Failed(failed)),
         (None, output) => {
             output::write(output.map_or("null", |output| output.get()))?;

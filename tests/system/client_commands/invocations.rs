@@ -49,6 +49,8 @@ fn an_input_that_is_none_is_refused_before_anybody_is_called() {
 fn the_trace_is_drawn_on_standard_error_with_the_stages_of_the_receipt() {
     let server = Server::start(&[]);
     let program = ClientProgram::of(&server);
+    // A call that waits for the start of its instance has stages of that, too.
+    server.until_status(BYSTANDER, "ready", 1);
     let said = program.run(&["invoke", BYSTANDER, "-d", "1", "--trace"]);
     said.assert_output("1\n");
     let lines: Vec<&str> = said.stderr.lines().collect();
@@ -150,7 +152,9 @@ fn an_answer_that_is_kept_is_waited_for_and_written_as_it_came() {
     }
     let answer = server.client().call("POST /fn/site", "prefer: respond-async\r\n", "");
     endpoint.next().answer(500, "no");
-    program.run(&["wait", answer.header("x-execution-id").unwrap()]).assert_failed(1, &["answered 500"]);
+    let said = program.run(&["wait", answer.header("x-execution-id").unwrap()]);
+    assert_eq!((said.code, &*said.stdout), (1, "no".as_bytes()), "{said:?}");
+    assert!(said.stderr.contains("answered 500"), "{said:?}");
 }
 
 #[test]
