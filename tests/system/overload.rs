@@ -73,7 +73,7 @@ fn a_call_whose_turn_comes_too_late_is_not_begun_and_may_be_sent_again() {
 }
 
 #[test]
-fn a_function_may_have_its_late_calls_begun_all_the_same() {
+fn a_function_that_does_not_ask_for_it_has_its_late_calls_begun() {
     let (server, endpoint, mut running, mut requests) = slow_and_full(false);
     let mut late = server.client();
     late.ask_invoke("slow", "x-timeout-ms: 1500\r\n", "\"late\"");
