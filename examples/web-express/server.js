@@ -11,7 +11,7 @@ import { WebSocketServer } from 'ws';
 const app = express();
 // The address of the client is the one that a proxy on this machine names.
 app.set('trust proxy', 'loopback');
-// Who has this key can sign sessions. Where there are several instances, all need the same.
+// Sessions are signed with this key. Where there are several instances, all need the same.
 app.use(cookieSession({ name: 'session', secret: process.env.SECRET_KEY ?? randomBytes(32).toString('hex') }));
 
 // Express knows nothing of a path that a proxy has taken off, so redirects and links begin with it here.
@@ -36,6 +36,10 @@ app.get('/', (req, res) => {
 });
 
 app.post('/notes', express.urlencoded(), (req, res) => {
+  if (typeof req.body?.text !== 'string') {
+    res.status(400).send('the form has no text');
+    return;
+  }
   req.session.notes = [...(req.session.notes ?? []), req.body.text];
   say(req.body.text);
   res.redirect(303, `${base(req)}/`);
@@ -52,7 +56,7 @@ app.get('/readme', (req, res) => {
 
 app.get('/events', (req, res) => {
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' });
-  const tell = (text) => res.write(`data: ${text}\n\n`);
+  const tell = (text) => res.write(`data: ${text.replaceAll(/[\r\n]+/g, ' ')}\n\n`);
   room.add(tell);
   res.on('close', () => room.delete(tell));
   tell('welcome');
@@ -72,6 +76,8 @@ new WebSocketServer({ server, path: '/chat' }).on('connection', (socket) => {
   const tell = (text) => socket.send(text);
   room.add(tell);
   socket.on('close', () => room.delete(tell));
+  // A frame that is none ends this connection alone.
+  socket.on('error', () => socket.terminate());
   socket.on('message', (text) => say(text.toString()));
 });
 

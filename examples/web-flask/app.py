@@ -87,7 +87,7 @@ def events():
         yield "data: welcome\n\n"
         while True:
             try:
-                yield f"data: {listener.get(timeout=15)}\n\n"
+                yield f"data: {' '.join(listener.get(timeout=15).splitlines())}\n\n"
             except queue.Empty:
                 # A comment, by which the server notices that nobody reads any more.
                 yield ": still here\n\n"

@@ -15,6 +15,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -27,6 +28,9 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 <form method="post" action="{{.Base}}/upload" enctype="multipart/form-data">
 <input type="file" name="file"><button>Send</button></form>
 `))
+
+// oneLine keeps a text from being two lines of an event stream.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
 // book has the notes of each session, and everyone who listens, by chat or by events.
 type book struct {
@@ -107,7 +111,7 @@ func (b *book) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
 	for text := "welcome"; ; {
-		fmt.Fprintf(w, "data: %s\n\n", text)
+		fmt.Fprintf(w, "data: %s\n\n", oneLine.Replace(text))
 		http.NewResponseController(w).Flush()
 		select {
 		case text = <-listener:
