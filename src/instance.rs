@@ -173,9 +173,15 @@ impl ClientConnections {
         self.changed.notify();
     }
 
+    /// Whether they are to close.
+    #[must_use]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
     /// Returns when they are to close.
     pub(crate) async fn closing(&self) {
-        self.changed.until(|| self.is_closing.load(Ordering::Acquire)).await;
+        self.changed.until(|| self.is_closing()).await;
     }
 }
 

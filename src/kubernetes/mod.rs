@@ -89,6 +89,7 @@
 //! | `workload` | the pods of a `WARM` function, over its versions: one Deployment, and the pod sets of its versions |
 //! | `warm_room` | room for its pods where a quota is met |
 //! | `pod_set` | the pods that serve one version |
+//! | `pod_connections` | connections that belong to a client and one of its pods alone |
 //! | `pod_start` | the start of such a pod, as far as it is known |
 //! | `instance_index` | the slots of a version's instances, and how lost ones ended |
 //! | `health` | health checks of pods of `WARM` functions |
@@ -139,6 +140,7 @@ pub(crate) mod object_error;
 mod observed_pod;
 pub(crate) mod permissions;
 mod place_line;
+mod pod_connections;
 mod pod_log;
 pub(crate) mod pod_set;
 mod pod_start;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::cluster::Cluster;
 use super::deployment::DesiredTemplate;
 use super::instance_index::{InstanceIndex, LostPod, TemplateAge};
+use super::pod_connections::PodConnections;
 use super::workload::{DesiredDeployment, Workload};
 use crate::backoff::ExponentialBackoff;
 use crate::clock::{NANOS_PER_MS, Nanos};
@@ -49,6 +50,7 @@ pub struct PodSet {
     function: Arc<FunctionVersion>,
     template_hash: String,
     index: RefCell<InstanceIndex>,
+    connections: PodConnections,
     min: Cell<u32>,
     pending_starts: Cell<u32>,
     /// The times at which pending starts were asked for, the oldest first.
@@ -76,6 +78,7 @@ impl PodSet {
             function: function.clone(),
             template_hash: template.hash.clone(),
             index: RefCell::new(InstanceIndex::new(function.addresses.len())),
+            connections: PodConnections::default(),
             min: Cell::new(spec.replicas().min),
             pending_starts: Cell::new(0),
             asked: RefCell::default(),
@@ -229,6 +232,9 @@ impl PodSet {
         if self.closed.get() {
             return;
         }
+        if withdrawal == Withdrawal::Gentle {
+            self.connections.close(pod);
+        }
         let LostPod { endings, vacated } = self.index.borrow_mut().remove(pod, exit);
         for (at, ending) in endings {
             self.tell_ending(at, ending);
@@ -236,17 +242,9 @@ impl PodSet {
         let Some((at, generation)) = vacated else { return };
         match withdrawal {
             Withdrawal::AtOnce => self.function.addresses[at].store(None),
-            Withdrawal::Gentle => self.close_web_connections(at, generation),
+            Withdrawal::Gentle => {}
         }
         self.cluster.context.commands.send(SchedulerCommand::Down { instance: self.key(at, generation) });
-    }
-
-    /// Has connections close that belong to a client and an instance alone: it would stay for them until its grace is over.
-    fn close_web_connections(&self, at: usize, generation: u32) {
-        let address = self.function.addresses[at].load();
-        if let Some(address) = address.as_ref().filter(|address| address.generation == generation) {
-            address.web_connections.close();
-        }
     }
 
     /// Explains the loss of a pod whose container's end was not known then.
@@ -303,6 +301,7 @@ impl PodSet {
         let started = age == TemplateAge::Current && self.pending_starts.get() > 0;
         let start = self.start_of(pod, started);
         let entry = Address::new(generation, start, Target::Tcp(address), &host, "/invoke");
+        let entry = Address { web_connections: self.connections.of(pod), ..entry };
         self.function.addresses[at].store(Some(Arc::new(entry)));
         if started {
             self.pending_starts.set(self.pending_starts.get() - 1);
