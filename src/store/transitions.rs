@@ -281,6 +281,7 @@ fn end_without_output(
     outcome: Outcome,
     answered: Nanos,
 ) -> (AttemptEnd, Option<Status>) {
+    let has_failed = matches!(outcome, Outcome::Failed(_));
     let outcome = match outcome {
         Outcome::Failed(error) => execution.outcome_of_failure(error, answered),
         outcome @ (Outcome::Output(_)
@@ -301,10 +302,9 @@ fn end_without_output(
             (AttemptEnd::Done, Some(Status::Cancelled), Some(error))
         }
         Outcome::Refused(error) => {
-            let (end, status) = match error.http {
-                504 => (AttemptEnd::Late, Status::Timeout),
-                _ => (AttemptEnd::Answered, Status::Error),
-            };
+            // A failure is refused another attempt where the time is over; a 504 of the function's own may come early.
+            let end = if has_failed { AttemptEnd::Late } else { AttemptEnd::Answered };
+            let status = if error.http == 504 { Status::Timeout } else { Status::Error };
             (end, Some(status), Some(error))
         }
         Outcome::Failed(error) => (AttemptEnd::Failed, None, Some(error)),

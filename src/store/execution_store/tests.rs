@@ -458,3 +458,15 @@ fn a_last_attempt_that_had_no_time_for_a_whole_one_ends_as_those_before_it_did()
     assert_eq!(error.message, "the attempt took longer than 10000 ms (attemptTimeoutMs)");
     assert_eq!(execution.stage(), Stage::Ended(Status::Timeout));
 }
+
+#[test]
+fn an_error_of_the_function_s_own_is_an_answer_whatever_its_status() {
+    for http in [400, 504] {
+        let (mut store, entry) = (store(limits(64, 1000, 0)), entry());
+        let ticket = insert(&mut store, admission(&entry, Invocation::Sync, None)).expect("there is room");
+        assert!(begin(&mut store, ticket, &entry, 1));
+        let refused = Outcome::Refused(ExecutionError { http, ..failure() });
+        let completed = store.complete(ticket, result(refused), 20).expect("it ran");
+        assert_eq!(completed.how, AttemptEnd::Answered, "{http}");
+    }
+}
