@@ -6,7 +6,7 @@ use super::gateway::{ModelExecution, id, ticket_of};
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::{InstanceKey, VersionIndex};
-use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
+use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use crate::scheduler::scheduled_version::ScheduledVersion;
 use crate::ticket::Ticket;
 
@@ -110,13 +110,20 @@ impl Simulation {
         let Some(command) = self.gateways[gateway].inbox.pop_front() else { return false };
         let ticket = ticket_of(command);
         let in_time = self.dice.one_in(2);
+        let streams = self.dice.one_in(6);
         let Some(execution) = self.gateways[gateway].execution(ticket) else {
             assert!(!matches!(command, GatewayCommand::Run { .. }), "{command:?} is stale");
             return true;
         };
         match command {
+            GatewayCommand::Abort { .. } | GatewayCommand::End { why: EndReason::Timeout, .. }
+                if execution.attempt_open && execution.outlives_deadline && !execution.terminal =>
+            {
+                self.saw("left undone");
+            }
             GatewayCommand::Run { .. } => {
                 execution.attempt_open = true;
+                execution.outlives_deadline = streams;
                 if execution.terminal {
                     self.saw("cancel raced a run");
                     self.finish(ticket);
@@ -169,6 +176,8 @@ impl Simulation {
     fn finish_as(&mut self, ticket: Ticket, how: AttemptEnd) {
         let execution = self.gateways[ticket.gateway()].execution(ticket).unwrap();
         assert!(std::mem::take(&mut execution.attempt_open));
+        // An answer that has begun is not repeated, however it ends.
+        let how = if execution.outlives_deadline { AttemptEnd::Done } else { how };
         let silent = execution.flying.filter(|_| how == AttemptEnd::Failed);
         execution.terminal |= !matches!(how, AttemptEnd::Failed | AttemptEnd::Unsent);
         if let Some(instance) = silent.filter(|_| self.dice.one_in(8)) {

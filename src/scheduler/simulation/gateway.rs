@@ -23,6 +23,8 @@ pub(super) struct ModelExecution {
     pub granted: Nanos,
     /// An attempt has reached its instance.
     pub was_begun: bool,
+    /// Its answer has begun and outlives the deadline: no timer of the scheduler stops its attempt.
+    pub outlives_deadline: bool,
     /// When it was admitted.
     pub admitted: Nanos,
     /// The scheduler has sent its `GatewayCommand::End`.
@@ -49,6 +51,7 @@ impl ModelExecution {
             flying: None,
             granted: 0,
             was_begun: false,
+            outlives_deadline: false,
             admitted,
             ended: false,
             settled_in: None,

@@ -49,6 +49,7 @@ fn a_hundred_thousand_random_steps_keep_every_invariant() {
         "version reused",
         "replaced",
         "late end",
+        "left undone",
     ] {
         assert!(seen.get(what).is_some_and(|n| *n >= 20), "the simulation hardly ever saw: {what}");
     }
