@@ -119,6 +119,12 @@ impl WebExchange {
         }
     }
 
+    /// Bytes of the request's head that it holds.
+    #[must_use]
+    pub(crate) fn head_bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, |request| request.target.len() + request.lines.len())
+    }
+
     /// Whether it may be sent again after an attempt at it was lost.
     #[must_use]
     pub(crate) fn may_be_repeated(&self) -> bool {

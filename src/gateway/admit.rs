@@ -11,7 +11,7 @@ use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 
 use super::Gateway;
-use super::body::BodySource;
+use super::body::{BodySource, body_refusal};
 use super::calls::RequestHead;
 use super::waiting::Waiting;
 use crate::api::call_headers::CallHeaders;
@@ -236,13 +236,7 @@ impl Gateway {
         headers.check_content_type().map_err(|error| invalid(error.closing()))?;
         let timeout_ms = headers.timeout_ms().map_err(|error| invalid(error.closing()))?;
         let key_header = headers.idempotency_key().map_err(|error| invalid(error.closing()))?.cloned();
-        let payload = self.read_body(body).await.map_err(|error| {
-            if error.code == ErrorCode::PayloadBytesFull {
-                (RejectReason::PayloadBytesFull, error)
-            } else {
-                invalid(error)
-            }
-        })?;
+        let payload = self.read_body(body).await.map_err(body_refusal)?;
         json::check_invocation(&payload).map_err(invalid)?;
         Ok(Checked { payload, timeout_ms, key_header, web: None })
     }

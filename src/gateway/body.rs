@@ -6,7 +6,8 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 
 use super::Gateway;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics::RejectReason;
 use crate::server::request_body::too_large;
 
 /// The source of a request's body.
@@ -22,6 +23,17 @@ pub enum BodySource {
 /// Marks a request that another gateway handed on without its body, which was too large.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyWasTooLarge;
+
+/// The reason of a refusal for a body that could not be read.
+#[must_use]
+pub(super) fn body_refusal(error: ApiError) -> (RejectReason, ApiError) {
+    let reason = if error.code == ErrorCode::PayloadBytesFull {
+        RejectReason::PayloadBytesFull
+    } else {
+        RejectReason::Invalid
+    };
+    (reason, error)
+}
 
 impl Gateway {
     /// Reads the whole body, within its limit of bytes and time.

@@ -187,6 +187,11 @@ impl Admission {
             Retention::Evictable
         }
     }
+
+    /// Bytes of the request that the execution holds until it has ended.
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.len() + self.web.as_ref().map_or(0, |web| web.head_bytes())
+    }
 }
 
 impl Execution {

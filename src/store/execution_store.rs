@@ -179,7 +179,7 @@ impl ExecutionStore {
         if promised && self.promised_count >= self.limits.slots / 8 * PROMISED_EIGHTHS {
             return Err(Full::Retention);
         }
-        let length = admission.payload.len();
+        let length = admission.bytes();
         let held = if promised { length.max(self.limits.reserved_output) } else { length };
         self.make_bytes(&admission.entry, held)
             // The output to come found no room, rather than the payload.

@@ -329,3 +329,26 @@ fn a_drain_waits_until_a_kept_answer_was_read_and_not_its_record_alone() {
     let end = server.end();
     assert!(end.code == 0 && end.stderr.contains("stopped in_time=true"), "{}", end.stderr);
 }
+
+#[test]
+fn heads_of_requests_that_wait_count_among_the_bytes_that_are_held() {
+    let (server, _endpoint) =
+        later(&["--max-payload-bytes", "1048576", "--reserved-output", "1024"], json!({}), |function| {
+            function
+        });
+    let mut client = server.client();
+    let mut ask = || client.call("GET /fn/later", &format!("{WISH}cookie: {}\r\n", "c".repeat(15_000)), "");
+    // A function may hold half of them.
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = ask();
+        if answer.status != 202 {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 64, "no head was too much");
+    };
+    refused.assert_refused(503, "PAYLOAD_BYTES_FULL", &["--max-payload-bytes"]);
+    assert_eq!(accepted, 524_288 / 15_100);
+    assert_eq!(server.scrape().refused("later", "payload_bytes_full"), 1.0);
+}

@@ -47,6 +47,7 @@ fn a_body_that_is_announced_longer_than_it_may_be_never_reaches_the_function() {
             answer.assert_closing();
         }
         assert!(!endpoint.is_asked());
+        assert_eq!(server.scrape().refused("site", "invalid"), 2.0);
         let mut client = server.client();
         client.ask("PUT /fn/site", "", "12345");
         let request = endpoint.next();

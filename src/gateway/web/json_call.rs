@@ -17,6 +17,7 @@ use crate::api::json;
 use crate::api::response::{Body, web};
 use crate::api::web::preference;
 use crate::error::{ApiError, ErrorCode};
+use crate::metrics::RejectReason;
 use crate::store::execution::Invocation;
 
 impl Gateway {
@@ -41,8 +42,8 @@ impl Gateway {
             );
             return Err(ApiError::new(ErrorCode::MethodNotAllowed, text).allowing("POST").closing());
         }
-        let input = self.read_body(BodySource::Incoming(body)).await?;
-        let payload = envelope(&input)?;
+        let input = self.read_web_body(call, body, self.settings.flags.max_body).await?;
+        let payload = envelope(&input).map_err(|error| call.refuse((RejectReason::Invalid, error)))?;
         let mut parts = parts.clone();
         // The body is JSON by what the function is, whatever a client calls it, as curl does a form.
         parts.headers.remove(CONTENT_TYPE);

@@ -10,13 +10,11 @@ use hyper::http::request::Parts;
 
 use super::super::Gateway;
 use super::super::admit::{Checked, lost};
-use super::super::body::BodySource;
-use super::WebCall;
+use super::{Arrived, WebCall};
 use crate::api::call_headers::CallHeaders;
 use crate::api::response::{Body, web};
 use crate::api::web::preference::PREFER;
 use crate::error::{ApiError, ErrorCode};
-use crate::metrics::RejectReason;
 use crate::store::execution::Invocation;
 use crate::ticket::Ticket;
 use crate::web_exchange::{BodyLimit, RequestBody, WebExchange};
@@ -33,16 +31,8 @@ impl Gateway {
         let has_none = body.size_hint().exact() == Some(0) && !parts.headers.contains_key(CONTENT_LENGTH);
         let kind = if has_none { RequestBody::None } else { RequestBody::Whole };
         let payload = self.read_kept(call, body).await?;
-        // The function may have been replaced or deleted while the body came.
-        let entry = self.resolve(call.address.name)?;
-        let refused = |(reason, error): (RejectReason, ApiError)| {
-            entry.metrics().rejected[reason as usize].add_one();
-            error
-        };
-        self.check_draining().map_err(refused)?;
         let call_headers = CallHeaders::read(&parts.headers);
-        let timeout_ms =
-            call_headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
+        let Arrived { entry, timeout_ms } = self.arrive(call, &call_headers)?;
         // The wish is granted, and no business of the function.
         let mut headers = parts.headers.clone();
         headers.remove(PREFER);
@@ -51,7 +41,7 @@ impl Gateway {
         let checked = Checked { payload, timeout_ms, key_header: None, web };
         let ticket = self
             .create_execution(&entry, &call_headers, checked, None, Invocation::Async, admitted)
-            .map_err(refused)?;
+            .map_err(|refused| call.refuse(refused))?;
         Ok(self.enqueue_kept(ticket))
     }
 
@@ -67,7 +57,7 @@ impl Gateway {
         let most = self.settings.flags.max_body;
         let own = call.body_limit.filter(|limit| limit.bytes < most as u64);
         let bytes_max = own.and_then(|limit| usize::try_from(limit.bytes).ok()).unwrap_or(most);
-        self.read_body_of(BodySource::Incoming(body), bytes_max).await.map_err(|error| {
+        self.read_web_body(call, body, bytes_max).await.map_err(|error| {
             if error.code != ErrorCode::BodyTooLarge {
                 return error;
             }

@@ -14,13 +14,16 @@ mod web_call;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use super::Gateway;
+use super::body::{BodySource, body_refusal};
 use super::request_lines::ToldRequest;
+use crate::api::call_headers::CallHeaders;
 use crate::api::host::foreign_host;
 use crate::api::listener::Listener;
 use crate::api::response;
@@ -29,27 +32,68 @@ use crate::api::web::address::WebAddress;
 use crate::api::web::{forwarded, preference};
 use crate::api::web_page;
 use crate::error::{ApiError, ErrorCode};
+use crate::metrics::RejectReason;
 use crate::server::request_body::check_coding;
 use crate::spec::Web;
+use crate::store::function_entry::FunctionEntry;
 use crate::web_exchange::BodyLimit;
 
 /// A request from a client, and where it comes from.
 struct WebCall<'a> {
     address: WebAddress<'a>,
     peer: IpAddr,
+    /// The function when its head was read.
+    entry: &'a FunctionEntry,
     /// The limit of its body; that of a function that takes JSON is the one of all calls.
     body_limit: Option<BodyLimit>,
 }
 
+/// A request whose body has been read, or is to be passed on.
+struct Arrived {
+    /// The function as it is now: it may have been replaced while the body came.
+    entry: Rc<FunctionEntry>,
+    timeout_ms: Option<u64>,
+}
+
 impl WebCall<'_> {
+    /// Counts that the request is refused.
+    fn refuse(&self, (reason, error): (RejectReason, ApiError)) -> ApiError {
+        self.entry.metrics().rejected[reason as usize].add_one();
+        error
+    }
+
     /// Checks that no body is announced that is larger than it may be.
     fn check_announced(&self, body: &Incoming) -> Result<(), ApiError> {
         match self.body_limit {
             Some(limit) if body.size_hint().lower() > limit.bytes => {
-                Err(ApiError::new(ErrorCode::BodyTooLarge, limit.message()).closing())
+                let error = ApiError::new(ErrorCode::BodyTooLarge, limit.message()).closing();
+                Err(self.refuse((RejectReason::Invalid, error)))
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+impl Gateway {
+    /// Reads the whole body of a request, of at most `bytes_max`.
+    async fn read_web_body(
+        &self,
+        call: &WebCall<'_>,
+        body: Incoming,
+        bytes_max: usize,
+    ) -> Result<Bytes, ApiError> {
+        let read = self.read_body_of(BodySource::Incoming(body), bytes_max).await;
+        read.map_err(|error| call.refuse(body_refusal(error)))
+    }
+
+    /// The last checks of a request before it becomes an execution. Between them and the push of its ticket nothing is
+    /// awaited, so the queue that is found now is still used.
+    fn arrive(&self, call: &WebCall<'_>, headers: &CallHeaders<'_>) -> Result<Arrived, ApiError> {
+        let entry = self.resolve(call.address.name)?;
+        self.check_draining().map_err(|refused| call.refuse(refused))?;
+        let timeout_ms = headers.timeout_ms();
+        let timeout_ms = timeout_ms.map_err(|error| call.refuse((RejectReason::Invalid, error)))?;
+        Ok(Arrived { entry, timeout_ms })
     }
 }
 
@@ -122,7 +166,7 @@ async fn serve(
         .map_err(ApiError::closing)?;
     check_service_worker(&address, &parts.headers)?;
     let body_limit = web.and_then(|web| body_limit(gateway.settings.flags.web_body_max, web));
-    let call = WebCall { address, peer, body_limit };
+    let call = WebCall { address, peer, entry: &entry, body_limit };
     call.check_announced(&body)?;
     match web {
         Some(web) if web.is_async && is_left_to_be_read(&parts, &body) => {

@@ -10,9 +10,8 @@ use hyper::{Response, Version};
 
 use super::super::Gateway;
 use super::super::admit::{Checked, lost};
-use super::super::body::BodySource;
 use super::super::waiting::Waiting;
-use super::WebCall;
+use super::{Arrived, WebCall};
 use crate::api::call_headers::CallHeaders;
 use crate::api::response::{Body, web};
 use crate::api::web::fields;
@@ -52,24 +51,17 @@ impl Gateway {
         body: Incoming,
     ) -> Result<Response<Body>, ApiError> {
         let admitted = self.clock.now();
-        let name = call.address.name;
         let kind = kind_of(parts, &body, self.settings.flags.max_body);
         let upgrade = upgrade_of(parts, &body);
         let (payload, upload) = match kind {
             RequestBody::None => (Bytes::new(), None),
-            RequestBody::Whole => (self.read_body(BodySource::Incoming(body)).await?, None),
+            RequestBody::Whole => (self.read_web_body(call, body, self.settings.flags.max_body).await?, None),
             RequestBody::Known(_) | RequestBody::Chunked => (Bytes::new(), Some(body)),
         };
-        // The function may have been replaced or deleted while the body came.
-        let entry = self.resolve(name)?;
-        let refused = |(reason, error): (RejectReason, ApiError)| {
-            entry.metrics().rejected[reason as usize].add_one();
-            error.closing()
-        };
-        self.check_draining().map_err(refused)?;
-        let place = upgrade.as_ref().map(|_| self.take_upgrade_place(&entry)).transpose().map_err(refused)?;
         let headers = CallHeaders::read(&parts.headers);
-        let timeout_ms = headers.timeout_ms().map_err(|error| refused((RejectReason::Invalid, error)))?;
+        let Arrived { entry, timeout_ms } = self.arrive(call, &headers).map_err(ApiError::closing)?;
+        let refused = |refused| call.refuse(refused).closing();
+        let place = upgrade.as_ref().map(|_| self.take_upgrade_place(&entry)).transpose().map_err(refused)?;
         let (reply, replied) = oneshot::channel();
         let request = WebRequest { upgrade, ..self.web_request(call, parts, &parts.headers, kind) };
         let mut web = WebExchange::new(request, upload, place, reply);
