@@ -343,18 +343,18 @@ fn a_drain_tells_clients_of_web_sockets_that_their_server_goes_away() {
 
 #[test]
 fn another_version_of_the_function_and_its_deletion_tell_them_too() {
-    let (server, endpoint) = live(json!({}), |function| function);
+    let (server, endpoint) = live(json!({ "maxBodyBytes": 5 }), |function| function);
+    // The gateway says by its refusal which version it has.
+    let refusal = |server: &Server| server.client().call("POST /fn/live", "", "123456").text().to_owned();
     close_is_told(&server, &endpoint, |server| {
-        let other = pool("live", format!("http://{}", endpoint.address()))
-            .with("web", json!({ "maxConnections": 7 }));
+        let other =
+            pool("live", format!("http://{}", endpoint.address())).with("web", json!({ "maxBodyBytes": 4 }));
         assert_eq!(server.client().put("/v1/functions/live", &other).status, 200);
-        eventually("it has taken over", || {
-            let conditions = server.function("live")["status"]["conditions"].to_string();
-            (!conditions.contains("Progressing")).then_some(())
-        });
+        eventually("it has taken over", || refusal(server).contains("than 4 bytes").then_some(()));
     });
     close_is_told(&server, &endpoint, |server| {
         assert_eq!(server.client().delete("/v1/functions/live").status, 204);
+        eventually("it is gone", || refusal(server).contains("FUNCTION_NOT_FOUND").then_some(()));
     });
 }
 
