@@ -46,13 +46,18 @@ struct OpenConnection {
     gateway: Rc<Gateway>,
     of_version: Rc<WebConnections>,
     _place: Option<UpgradePlace>,
-    /// None where the instance has gone.
+    /// None where the instance had gone when its attempt began.
     address: Option<Arc<Address>>,
 }
 
 impl OpenConnection {
-    fn new(gateway: Rc<Gateway>, pools: &InstancePools, instance: InstanceKey, ticket: Ticket) -> Self {
-        let (of_version, address) = (pools.entry.web_connections.clone(), pools.address(instance));
+    fn new(
+        gateway: Rc<Gateway>,
+        pools: &InstancePools,
+        address: Option<Arc<Address>>,
+        ticket: Ticket,
+    ) -> Self {
+        let of_version = pools.entry.web_connections.clone();
         let place = gateway.executions.borrow_mut().take_upgrade_place(ticket);
         let open = Self { gateway, of_version, _place: place, address };
         open.gateway.web_connections.set(open.gateway.web_connections.get() + 1);
@@ -205,6 +210,8 @@ impl Gateway {
         instance: InstanceKey,
     ) -> RunningAttempt {
         let gateway = self.clone();
+        // Held from the beginning: the instance may lose its place before its answer has come.
+        let address = pools.address(instance);
         let task = tokio::task::spawn_local(async move {
             if pools.entry.function.spec.web.is_none() {
                 let text = "the function was replaced by one that does not answer HTTP itself (web)";
@@ -215,7 +222,7 @@ impl Gateway {
             let context = gateway.attempt_context();
             let WebEnd { result, reply, tunnel } = web_attempt::run(context, &pools, ticket, instance).await;
             let open =
-                tunnel.map(|tunnel| (tunnel, OpenConnection::new(gateway.clone(), &pools, instance, ticket)));
+                tunnel.map(|tunnel| (tunnel, OpenConnection::new(gateway.clone(), &pools, address, ticket)));
             let completed = gateway.complete(ticket, result);
             if let Some(reply) = reply {
                 web_attempt::give(context, ticket, reply);
