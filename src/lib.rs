@@ -65,6 +65,7 @@ mod server;
 mod shutdown;
 mod slowest;
 mod spec;
+mod start_reason;
 mod startup;
 mod store;
 mod ticket;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Nanos;
 use crate::cold_phases::{COLD_PHASES, ColdPhases};
+use crate::start_reason::StartReason;
 
 /// A counter that one thread counts up and others read.
 ///
@@ -247,6 +248,15 @@ pub struct MetricsByGateway(pub Box<[FunctionMetrics]>, ControlMetrics);
 pub struct ControlMetrics {
     /// Time that instances waited which had been started ahead and were never used (ns).
     pub standby_wasted_ns: CounterCell,
+    /// Starts of instances that stay, by [`StartReason`].
+    pub(crate) started: [CounterCell; StartReason::ALL.len()],
+}
+
+impl ControlMetrics {
+    /// Counts starts of instances that stay.
+    pub(crate) fn count_starts(&self, reason: StartReason, count: u32) {
+        self.started[reason as usize].add(u64::from(count));
+    }
 }
 
 impl MetricsByGateway {

@@ -15,8 +15,9 @@ use crate::messages::control_message::{ControlMessage, Retry};
 use crate::scheduler::message::SchedulerEvent;
 use crate::slowest::WINDOW_NS;
 
-/// Period at which idle instances are looked for; an instance stops at most this much late.
-const SCALE_DOWN_PERIOD: Duration = Duration::from_millis(100);
+/// Period at which it is looked which versions have too few instances, and which idle ones; an instance stops at most
+/// this much late.
+const SCALING_PERIOD: Duration = Duration::from_millis(100);
 
 /// Characters that are told of the message of an attempt that failed, for one line of a terminal or two.
 const RETRY_CHARS_MAX: usize = 200;
@@ -126,9 +127,9 @@ impl Control {
         }
     }
 
-    /// Sends waiting commands, scales down idle instances, and cleans up after ended ones, for ever.
+    /// Sends waiting commands, looks at the number of instances, and cleans up after ended ones, for ever.
     async fn housekeeping(self: Rc<Self>) {
-        let mut tick = tokio::time::interval(SCALE_DOWN_PERIOD);
+        let mut tick = tokio::time::interval(SCALING_PERIOD);
         let mut let_go_at = LET_GO_PERIOD_NS;
         loop {
             tick.tick().await;
@@ -136,7 +137,7 @@ impl Control {
             self.context.local.host.tidy();
             let now = self.clock.now();
             self.logs.sweep(now);
-            self.autoscaler.scale_down_idle(now);
+            self.autoscaler.look(now, self.draining.get());
             if now >= let_go_at {
                 let_go_at = now + LET_GO_PERIOD_NS;
                 self.let_go_of_slowest(now);

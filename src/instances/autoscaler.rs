@@ -1,4 +1,4 @@
-//! The autoscaler: scale-up as the scheduler asks for it, and scale-down of idle instances.
+//! The autoscaler: scale-up as the scheduler asks for it and before it has to ask, and scale-down of idle instances.
 //!
 //! An idle instance goes in a round trip: `ReapIdle` is sent from here, `scheduler::tick::idle` chooses the
 //! instance and answers `InstanceIdle`, and [`Autoscaler::instance_idle`] stops it: a local process by
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::open_versions::{OpenVersion, OpenVersions};
+use super::scaling::capacity::CapacityPlan;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::function_version::FunctionVersion;
 use crate::instance::{Address, InstanceKey, VersionIndex};
@@ -70,8 +71,9 @@ impl Autoscaler {
         });
     }
 
-    /// Has the instances stopped that have been idle for as long as their function says.
-    pub(crate) fn scale_down_idle(&self, now: Nanos) {
+    /// Has instances started that are to be there before calls wait for them, unless `draining`, and those stopped that
+    /// have been idle for as long as their function says.
+    pub(crate) fn look(&self, now: Nanos, draining: bool) {
         if self.context.cluster.as_ref().is_some_and(|cluster| cluster.takes_idle_pods()) {
             self.release_standby();
         }
@@ -79,8 +81,20 @@ impl Autoscaler {
         if looks_at_standby {
             self.standby_look.set(now + STANDBY_LOOK_NS);
         }
-        let mut populated = self.context.populated.borrow_mut();
-        populated.retain(|index| self.scale_down_version(*index, now, looks_at_standby));
+        let mut missing = Vec::new();
+        self.context.populated.borrow_mut().retain(|index| {
+            let versions = self.versions.all();
+            let Some(version) = versions.get(index) else { return false };
+            let plan = version.scaling.as_ref().map(|scaling| scaling.look(version, now));
+            missing.extend(plan.filter(|plan| plan.start_up_to > 0 && !draining).map(|plan| (*index, plan)));
+            self.scale_down_version(version, plan, now, looks_at_standby)
+        });
+        // A start adds its version to those that are populated.
+        for (index, plan) in missing {
+            if let Some(backend) = self.versions.backend(index) {
+                backend.start_up_to(plan.start_up_to, plan.reason);
+            }
+        }
     }
 
     /// Stops an instance that waits for an execution, of the function that was not called for the longest time. Those that
@@ -94,22 +108,32 @@ impl Autoscaler {
         }
     }
 
-    /// Has a version's idle instances stopped. Returns false where it has no instance at all.
-    fn scale_down_version(&self, index: VersionIndex, now: Nanos, looks_at_standby: bool) -> bool {
-        let versions = self.versions.all();
-        let Some(OpenVersion { function, backend }) = versions.get(&index) else { return false };
+    /// Has a version's idle instances stopped, but for those of its plan. Returns false where it has no instance at all.
+    fn scale_down_version(
+        &self,
+        version: &OpenVersion,
+        plan: Option<CapacityPlan>,
+        now: Nanos,
+        looks_at_standby: bool,
+    ) -> bool {
+        let OpenVersion { function, backend, .. } = version;
         if let Some(set) = backend.standby_set() {
             return !looks_at_standby || set.keep(now);
         }
         let Some(min) = backend.min() else { return false };
         if !backend.may_scale_down(now) {
-            return false;
+            return plan.is_some() && backend.count() > 0;
         }
+        let keep = plan.map_or(min, |plan| plan.keep);
         // One that was chosen could neither be granted nor go, and would be missed.
-        if backend.count() > min && !has_web_connection(function) {
+        if backend.count() > keep && !has_web_connection(function) {
             let idle_before = now.saturating_sub(u64::from(function.spec.idle_timeout_ms) * NANOS_PER_MS);
-            let keep = u16::try_from(min).unwrap_or(u16::MAX);
-            self.context.commands.send(SchedulerCommand::ReapIdle { version: index, keep, idle_before });
+            let keep = u16::try_from(keep).unwrap_or(u16::MAX);
+            self.context.commands.send(SchedulerCommand::ReapIdle {
+                version: function.index,
+                keep,
+                idle_before,
+            });
         }
         true
     }

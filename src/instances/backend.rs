@@ -21,6 +21,7 @@ use crate::kubernetes::pod_set::PodSet;
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
 use crate::scheduler::message::SchedulerCommand;
 use crate::spec::ExecutionMode;
+use crate::start_reason::StartReason;
 
 /// Period at which it is looked whether the pods of a new version may take over.
 const PODS_LOOK: Duration = Duration::from_millis(5);
@@ -230,6 +231,15 @@ impl Backend {
         match self {
             Self::ProcessSet(processes) => processes.set_min(min),
             Self::PodSet(pod_set) => pod_set.set_min(min),
+            Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) | Self::Endpoints(_) => {}
+        }
+    }
+
+    /// Starts instances that stay until there are so many, unless starts have to pause.
+    pub(super) fn start_up_to(&self, target: u32, reason: StartReason) {
+        match self {
+            Self::ProcessSet(processes) => processes.start_up_to(target, reason),
+            Self::PodSet(pod_set) => pod_set.start_up_to(target, reason),
             Self::JobProcesses(_) | Self::KubeJobs(_) | Self::Standby(_) | Self::Endpoints(_) => {}
         }
     }

@@ -9,6 +9,8 @@
 //! | `standby` | single-use instances that are started ahead |
 //! | `endpoints` | the endpoints of a `POOL` function |
 //! | `open_versions` | the open versions of functions, each with its backend |
+//! | `scaling` | how many instances that stay are to be there before calls wait for them |
+//! | `start_times` | times that the last starts took |
 //! | `autoscaler` | scale-up as the scheduler asks for it, and scale-down of idle instances |
 
 pub(crate) mod autoscaler;
@@ -16,7 +18,9 @@ pub(crate) mod backend;
 mod endpoints;
 pub(crate) mod local;
 pub(crate) mod open_versions;
+pub(crate) mod scaling;
 pub(crate) mod standby;
+mod start_times;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::backend::Backend;
+use super::scaling::Scaling;
 use crate::error::{ApiError, ErrorCode};
 use crate::function_version::FunctionVersion;
 use crate::instance::VersionIndex;
@@ -17,6 +18,15 @@ pub(crate) struct OpenVersion {
     pub function: Arc<FunctionVersion>,
     /// The backend of its instances.
     pub backend: Backend,
+    /// Capacity that is kept beside what is busy, where its function asks for some.
+    pub scaling: Option<Scaling>,
+}
+
+impl OpenVersion {
+    /// A version whose backend is at work.
+    pub(crate) fn new(function: Arc<FunctionVersion>, backend: Backend) -> Self {
+        Self { scaling: Scaling::of(&function.spec), function, backend }
+    }
 }
 
 /// The open versions, by index.
@@ -43,6 +53,19 @@ impl OpenVersions {
     #[must_use]
     pub fn has_function(&self, name: &str) -> bool {
         self.0.borrow().values().any(|version| version.function.spec.name.as_str() == name)
+    }
+
+    /// Keeps no instance of one running any more, which is closed: those that run are stopped when the scheduler retires
+    /// them.
+    pub(crate) fn wind_down(&self, index: VersionIndex) {
+        let versions = self.0.borrow();
+        let Some(version) = versions.get(&index) else { return };
+        if let Some(scaling) = &version.scaling {
+            scaling.end();
+        }
+        let backend = version.backend.clone();
+        drop(versions);
+        backend.wind_down();
     }
 
     /// The backend of one.

@@ -57,6 +57,7 @@ use crate::instance::{InstanceKey, InstanceProblem, InstanceReport};
 use crate::logs::output::Lines;
 use crate::logs::source::LogSource;
 use crate::messages::control_message::{Announcement, JobStart, StandbyTake};
+use crate::start_reason::StartReason;
 
 /// In place of the way to a cluster.
 #[derive(Debug)]
@@ -223,6 +224,10 @@ impl NoPodSet {
     }
 
     pub(crate) fn set_min(&self, _: u32) {
+        match *self {}
+    }
+
+    pub(crate) fn start_up_to(&self, _: u32, _: StartReason) {
         match *self {}
     }
 

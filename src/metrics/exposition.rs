@@ -15,6 +15,7 @@ use super::{
 };
 use crate::clock::Nanos;
 use crate::cold_phases::COLD_PHASES;
+use crate::start_reason::StartReason;
 
 /// Everything there is to scrape, as text.
 #[must_use]
@@ -197,6 +198,12 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
             .collect()
     };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
+    push(
+        "instances_started_total",
+        "Instances of a WARM function that were started, by what they were started for",
+        MetricType::COUNTER,
+        &instances_started,
+    );
     let help = "Answers of the function to requests at /fn";
     push("web_responses_total", help, MetricType::COUNTER, &web_responses);
     for (name, help, histogram) in HISTOGRAMS {
@@ -249,6 +256,16 @@ fn web_responses(function: &FunctionSnapshot) -> Vec<Metric> {
         (count > 0).then(|| counter(labels, count as f64))
     };
     STATUS_CLASSES.iter().enumerate().filter_map(count).collect()
+}
+
+/// The starts of instances that stay, by the reasons for which there were some.
+fn instances_started(function: &FunctionSnapshot) -> Vec<Metric> {
+    let count = |reason: &StartReason| {
+        let labels = vec![label("function", &function.name), label("reason", reason.as_str())];
+        let count = function.metrics.of_control().started[*reason as usize].get();
+        (count > 0).then(|| counter(labels, count as f64))
+    };
+    StartReason::ALL.iter().filter_map(count).collect()
 }
 
 fn label(name: &str, value: &str) -> LabelPair {

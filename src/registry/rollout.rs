@@ -153,7 +153,7 @@ impl Registry {
         let version = ScheduledVersion::new(function.index, function.queue.clone(), limits(&function.spec));
         self.context.commands.send(SchedulerCommand::Open { version: Box::new(version) });
         let backend = Backend::open(&self.context, function).await;
-        self.versions.insert(OpenVersion { function: function.clone(), backend });
+        self.versions.insert(OpenVersion::new(function.clone(), backend));
     }
 
     /// Steps 3 to 6, beside everything else.
@@ -196,9 +196,7 @@ impl Registry {
 
     /// Step 6. Its backend keeps nothing running for a version that only finishes.
     fn close(&self, version: VersionIndex) {
-        if let Some(backend) = self.versions.backend(version) {
-            backend.wind_down();
-        }
+        self.versions.wind_down(version);
         self.context.commands.send(SchedulerCommand::Close { version });
     }
 

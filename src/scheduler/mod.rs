@@ -53,7 +53,7 @@
 //! | `FunctionQueue` ring | gateways push | tick pops | the ring |
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
 //! | `FunctionQueue` credits | gateways take, and give back where the store is full; tick gives back, and takes for those that come from a replaced version | both | nothing: the number guards itself |
-//! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After` | nothing: gauges |
+//! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After`, control for `headroom` and `scaleAhead` | nothing: gauges |
 //! | `FunctionQueue::pace_ns` | tick | gateways at admit | nothing: a gauge |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
 //! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |

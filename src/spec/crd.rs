@@ -63,8 +63,14 @@ fn the_fields_of_the_definition_are_those_of_the_reader_and_each_is_explained() 
 }
 
 /// Numbers that follow another field where they are left out, which no `default` can say, or are no limit then.
-const HAVE_NO_DEFAULT: [&str; 5] =
-    ["attemptTimeoutMs", "instanceConcurrency", "standby.max", "web.maxStreamMs", "web.maxBodyBytes"];
+const HAVE_NO_DEFAULT: [&str; 6] = [
+    "attemptTimeoutMs",
+    "instanceConcurrency",
+    "headroom",
+    "standby.max",
+    "web.maxStreamMs",
+    "web.maxBodyBytes",
+];
 
 #[test]
 fn the_ranges_and_defaults_of_the_definition_are_those_of_the_reader() {

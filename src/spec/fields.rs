@@ -25,7 +25,8 @@ pub(crate) struct FieldRow {
 pub(crate) enum FieldKind {
     /// A whole number with a default.
     Number(Bounds),
-    /// A whole number without a default: where it is left out, another field counts, or there is no limit.
+    /// A whole number without a default: where it is left out, another field counts, or there is no limit. One that is 0
+    /// then is not in an answer.
     FollowingNumber(Bounds),
     /// A text that is not empty.
     Text { chars_max: usize, pattern: &'static str },
@@ -172,6 +173,16 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         path: "replicas.max",
         kind: FieldKind::Number(Bounds { min: 1, max: 1_000, default: 4, unit: "replicas" }),
         about: "Instances it may grow to.",
+    },
+    FieldRow {
+        path: "headroom",
+        kind: FieldKind::FollowingNumber(Bounds { min: 0, max: 1_000, default: 0, unit: "instances" }),
+        about: "Of a `WARM` function, instances that are kept idle beside those that are busy, while calls come. At most `replicas.max`, which they count against. None where it is left out.",
+    },
+    FieldRow {
+        path: "scaleAhead",
+        kind: FieldKind::Boolean { default: false },
+        about: "Whether instances of a `WARM` function are started before calls wait for them: when the busy ones become more so fast that they would be missed before they could be ready. At most `replicas.max`.",
     },
     by_hand("standby"),
     FieldRow {

@@ -11,7 +11,7 @@ use super::fields::{NumberField, names_in};
 use super::object::{Field, Object};
 use super::parse::Naming;
 use super::pod_template::pod_template;
-use super::replicas::{Replicas, Standby, read_replicas, read_standby};
+use super::replicas::{Replicas, Standby, read_replicas, read_scale_ahead, read_standby};
 use super::web::Web;
 use super::{
     EndpointUrl, EnvFrom, EnvValue, EnvVar, FunctionName, PodTemplate, ResourceList, container, environment,
@@ -152,6 +152,13 @@ pub struct FunctionSpec {
     /// Bounds of the number of instances; there if and only if the mode is WARM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
+    /// Instances that are kept idle beside those that are busy, while calls come; at most `replicas.max`, and 0 of another
+    /// mode than WARM.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub headroom: u32,
+    /// Whether instances are started before calls wait for them; never of another mode than WARM.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scale_ahead: bool,
     /// Bounds of the number of instances that are started ahead; only of a JOB function, none where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standby: Option<Standby>,
@@ -238,6 +245,7 @@ pub(super) fn read_spec(
     let (retry_backoff_ms, retry_max_backoff_ms) = read_backoff(&spec, findings);
     let concurrency = whole(&spec, const { fields::number("concurrency") }, findings);
     let local = container::local(&spec, findings);
+    let (replicas, headroom) = read_replicas(&spec, mode, findings);
     let instance_concurrency = given(&spec, const { fields::number("instanceConcurrency") }, findings);
     let function = FunctionSpec {
         image: container::image(&spec, findings),
@@ -264,7 +272,9 @@ pub(super) fn read_spec(
         max_retries: whole(&spec, const { fields::number("maxRetries") }, findings),
         retry_backoff_ms,
         retry_max_backoff_ms,
-        replicas: Some(read_replicas(&spec, findings)).filter(|_| mode == Some(ExecutionMode::Warm)),
+        replicas: Some(replicas).filter(|_| mode == Some(ExecutionMode::Warm)),
+        headroom,
+        scale_ahead: read_scale_ahead(&spec, mode, findings),
         standby: read_standby(&spec, findings).filter(|_| mode == Some(ExecutionMode::Job)),
         idle_timeout_ms: whole(&spec, const { fields::number("idleTimeoutMs") }, findings),
         annotations: BTreeMap::new(),
@@ -440,6 +450,11 @@ fn one_or_many<S: Serializer>(urls: &[EndpointUrl], serializer: S) -> Result<S::
         [one] => one.serialize(serializer),
         many => many.serialize(serializer),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]

@@ -21,6 +21,7 @@ use crate::function_version::FunctionVersion;
 use crate::instance::{Address, Ending, InstanceKey, InstanceProblem, InstanceStart, Target};
 use crate::probe;
 use crate::scheduler::message::SchedulerCommand;
+use crate::start_reason::StartReason;
 
 /// An instance that crashes sooner than this after it was ready counts as a failure; one that
 /// lived longer is replaced at once.
@@ -158,9 +159,20 @@ impl ProcessSet {
             self.replace_later();
             return;
         }
-        while self.count() < self.min.get() {
+        self.start_missing(self.min.get(), StartReason::Min);
+    }
+
+    /// Starts what is missing below `target` and was not asked for, unless starts have to pause.
+    pub(crate) fn start_up_to(self: &Rc<Self>, target: u32, reason: StartReason) {
+        if !self.closed.get() && !self.has_to_wait() {
+            self.start_missing(target, reason);
+        }
+    }
+
+    fn start_missing(self: &Rc<Self>, target: u32, reason: StartReason) {
+        while self.count() < target {
             self.context.commands.send(SchedulerCommand::Starting { version: self.function.index, count: 1 });
-            if !self.start(self.context.host.clock.now()) {
+            if !self.start(self.context.host.clock.now(), reason) {
                 return;
             }
         }
@@ -174,7 +186,7 @@ impl ProcessSet {
 
     fn start_wanted_at(self: &Rc<Self>, wanted: Nanos) {
         if !self.has_to_wait() {
-            self.start(wanted);
+            self.start(wanted, StartReason::Call);
         } else if self.cannot_start.get() && self.count() == 0 {
             self.start_failed();
         } else {
@@ -269,7 +281,7 @@ impl ProcessSet {
     }
 
     /// Begins one start, asked for at `wanted`; false, and the scheduler knows, where there is no free slot.
-    fn start(self: &Rc<Self>, wanted: Nanos) -> bool {
+    fn start(self: &Rc<Self>, wanted: Nanos, reason: StartReason) -> bool {
         let free = {
             let slots = self.slots.borrow();
             slots.iter().position(|slot| matches!(slot.state, ProcessState::Free))
@@ -282,6 +294,7 @@ impl ProcessSet {
         let place = u16::try_from(at).unwrap_or(u16::MAX);
         let instance = InstanceKey { version: self.function.index, place, generation };
         self.context.populated.borrow_mut().insert(self.function.index);
+        self.function.metrics.of_control().count_starts(reason, 1);
         let task = tokio::task::spawn_local(self.clone().live(instance, wanted));
         self.slots.borrow_mut()[at] =
             ProcessSlot { generation, state: ProcessState::Starting(task.abort_handle()) };

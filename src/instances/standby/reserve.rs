@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::Nanos;
+use crate::instances::start_times::StartTimes;
 use crate::spec::Standby;
 
 const SECOND_NS: Nanos = 1_000_000_000;
@@ -15,10 +16,6 @@ const SECOND_NS: Nanos = 1_000_000_000;
 const WINDOWS_S: [usize; 3] = [2, 10, BUCKETS];
 /// Seconds of which the calls are counted one by one.
 const BUCKETS: usize = 30;
-/// Starts whose times are remembered.
-const STARTS: usize = 32;
-/// Time that a start is taken for until one has been seen.
-const START_UNKNOWN_NS: Nanos = SECOND_NS / 2;
 /// Share of the calls that may find no instance ready.
 const LOSS_MAX: f64 = 0.01;
 
@@ -33,7 +30,7 @@ pub(super) struct Reserve {
     newest: u64,
     first_call: Option<Nanos>,
     last_call: Option<Nanos>,
-    starts: VecDeque<Nanos>,
+    starts: StartTimes,
 }
 
 impl Reserve {
@@ -47,7 +44,7 @@ impl Reserve {
             newest: 0,
             first_call: None,
             last_call: None,
-            starts: VecDeque::with_capacity(STARTS),
+            starts: StartTimes::default(),
         }
     }
 
@@ -63,10 +60,7 @@ impl Reserve {
 
     /// Takes note of the time that an instance took from its start until it was ready.
     pub(super) fn started(&mut self, took: Nanos) {
-        if self.starts.len() == STARTS {
-            self.starts.pop_front();
-        }
-        self.starts.push_back(took);
+        self.starts.note(took);
     }
 
     /// Time of the last call.
@@ -84,7 +78,7 @@ impl Reserve {
             return min;
         }
         self.move_on(now);
-        let load = self.rate(now) * seconds(self.start_p90());
+        let load = self.rate(now) * seconds(self.starts.p90());
         servers(load, LOSS_MAX, max).max(min)
     }
 
@@ -98,13 +92,6 @@ impl Reserve {
             f64::from(calls) / so_far.min(age).max(1.0)
         };
         WINDOWS_S.into_iter().map(of_window).fold(0.0, f64::max)
-    }
-
-    /// Time within which nine of ten starts are over.
-    fn start_p90(&self) -> Nanos {
-        let mut sorted: Vec<Nanos> = self.starts.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get((sorted.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(START_UNKNOWN_NS)
     }
 
     /// Makes the second of `now` the last of the buckets.
@@ -202,15 +189,5 @@ mod tests {
         assert!(before <= 3 && busy >= 11, "{before} {busy}");
         let later = reserve.target(calm + 40 * SECOND_NS);
         assert_eq!(later, 1);
-    }
-
-    #[test]
-    fn one_slow_start_of_many_is_not_taken_for_all() {
-        let mut reserve = reserve(0, 100);
-        (0..31).for_each(|_| reserve.started(100 * MS));
-        reserve.started(30 * SECOND_NS);
-        assert_eq!(reserve.start_p90(), 100 * MS);
-        (0..STARTS).for_each(|_| reserve.started(400 * MS));
-        assert_eq!(reserve.start_p90(), 400 * MS);
     }
 }

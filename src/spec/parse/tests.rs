@@ -113,6 +113,7 @@ fn numbers_are_taken_at_both_ends_of_their_range_and_not_beyond() {
         let beside = match field {
             "attemptTimeoutMs" => r#""timeoutMs":86400000"#,
             "retryBackoffMs" => r#""retryMaxBackoffMs":3600000"#,
+            "headroom" => r#""replicas":{"max":1000}"#,
             _ => r#""retryBackoffMs":0"#,
         };
         assert!((min..=max).contains(&default), "{field}");
