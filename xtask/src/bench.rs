@@ -23,6 +23,7 @@ mod ratio;
 mod report;
 mod run;
 mod runtimes;
+mod scaling;
 pub(crate) mod server;
 mod tested;
 mod web;
@@ -67,6 +68,8 @@ enum BenchPart {
     Overload(overload::OverloadOptions),
     /// Starts, memory, latency and throughput of functions in each runtime beside what people use without
     Runtimes(runtimes::RuntimesOptions),
+    /// Waits while a load rises, with instances that are started ahead and without, and what these cost
+    Scaling(scaling::ScalingOptions),
     /// Functions that answer HTTP as it is, beside nginx: small requests, bodies of a gigabyte, tokens, idle WebSockets
     Web(web::WebOptions),
 }
@@ -82,6 +85,7 @@ pub(crate) fn run(repository: &Repository, arguments: &BenchArguments) -> Result
         Some(BenchPart::Keep) => keep::run(repository),
         Some(BenchPart::Overload(options)) => overload::run(repository, options),
         Some(BenchPart::Runtimes(options)) => runtimes::run(repository, options),
+        Some(BenchPart::Scaling(options)) => scaling::run(repository, options),
         Some(BenchPart::Web(options)) => web::run(repository, options),
     }
 }
