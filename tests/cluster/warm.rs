@@ -59,6 +59,28 @@ fn load_brings_more_pods_and_idleness_takes_them_away_and_nobody_notices() {
 }
 
 #[test]
+fn a_pod_is_idle_beside_a_busy_one_where_headroom_asks_for_it_and_goes_when_no_calls_come() {
+    let stage = Stage::new("headroom");
+    let server = stage.server(&[]);
+    let different = json!({
+        "replicas": { "min": 1, "max": 3 }, "headroom": 1, "concurrency": 4, "instanceConcurrency": 1,
+        "idleTimeoutMs": 1000,
+    });
+    put(&server, &warm("f", "sleep", &different));
+    until_ready(&server, "f", 1);
+    let mut client = server.client();
+    // Long enough for a pod to start on a busy machine.
+    client.ask_invoke("f", "", "{\"ms\":10000}");
+    until_ready(&server, "f", 2);
+    let answer = server.invoke("f", "{\"ms\":1}");
+    let timing = answer.header("server-timing").unwrap_or_default();
+    assert!(answer.status == 200 && !timing.contains("cold-"), "it waited for a start: {answer:?}");
+    assert_eq!(client.receive().status, 200);
+    until_ready(&server, "f", 1);
+    eventually("one pod is left", || (pods(&stage, "f").len() == 1).then_some(()));
+}
+
+#[test]
 fn another_revision_rolls_under_load_without_a_failed_request() {
     let stage = Stage::new("rolls");
     let server = stage.server(&[]);
