@@ -129,7 +129,7 @@ const RULES: [Rule; 5] =
 
 /// Outcome of one simulation.
 #[derive(Clone, Copy, Debug)]
-struct Outcome {
+struct ScalingOutcome {
     wait_p50_ns: Nanos,
     wait_p99_ns: Nanos,
     /// Seconds that instances were there, starting or ready.
@@ -173,7 +173,7 @@ struct Model {
 }
 
 impl Model {
-    fn run(course: Course, rule: Rule, start_ns: Nanos) -> Outcome {
+    fn run(course: Course, rule: Rule, start_ns: Nanos) -> ScalingOutcome {
         let bounds = CapacityBounds {
             max: MAX,
             places: 1,
@@ -212,7 +212,7 @@ impl Model {
         }
         model.waits.sort_unstable();
         let percentile = |share: usize| model.waits[(model.waits.len() * share).div_ceil(100) - 1];
-        Outcome {
+        ScalingOutcome {
             wait_p50_ns: percentile(50),
             wait_p99_ns: percentile(99),
             instance_s: model.instance_ns / 1e9,
@@ -352,7 +352,7 @@ fn instances_ahead_halve_the_waits_of_a_ramp_for_less_than_a_third_more_of_insta
             let outcomes = RULES.map(|rule| (rule, Model::run(course, rule, start_ns)));
             let (_, plain) = outcomes[0];
             for (rule, outcome) in outcomes {
-                let Outcome { wait_p50_ns, wait_p99_ns, instance_s, most } = outcome;
+                let ScalingOutcome { wait_p50_ns, wait_p99_ns, instance_s, most } = outcome;
                 println!(
                     "| {course:?} | {} s | {rule:?} | {} ms | {} ms | {instance_s:.0} | {:.2} | {most} |",
                     start_ns as f64 / 1e9,
