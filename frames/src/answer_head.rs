@@ -24,10 +24,10 @@ impl AnswerHead {
         matches!(self.status, 200..=599)
     }
 
-    pub(crate) fn encode(self, body_bytes: usize, fields_bytes: usize) -> [u8; ANSWER_HEAD_BYTES] {
+    pub(crate) fn encode(self, body_bytes: Option<u64>, fields_bytes: usize) -> [u8; ANSWER_HEAD_BYTES] {
         let mut bytes = [0; ANSWER_HEAD_BYTES];
         bytes[..2].copy_from_slice(&self.status.to_le_bytes());
-        bytes[4..12].copy_from_slice(&(body_bytes as u64).to_le_bytes());
+        bytes[4..12].copy_from_slice(&body_bytes.unwrap_or(UNKNOWN).to_le_bytes());
         bytes[12..].copy_from_slice(&u32::try_from(fields_bytes).unwrap_or(u32::MAX).to_le_bytes());
         bytes
     }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::outbox::Outbox;
 use crate::violation::Violation;
+use crate::web_head::WebHead;
 
 /// Bytes of a field before its value.
 const FIELD_HEAD_BYTES: usize = 3;
@@ -27,12 +29,19 @@ impl Field<'_> {
     pub const TRACE_NAME: u8 = 4;
     /// Of a request: `traceparent`, where it is not of version 00 and the fixed places do not hold all of it.
     pub const TRACEPARENT: u8 = 5;
+    /// Of a request: the method of a web request. With [`Self::TARGET`] it makes the attempt one.
+    pub const METHOD: u8 = 6;
+    /// Of a request: the path and the query of a web request.
+    pub const TARGET: u8 = 7;
+    /// Of a request: bytes of `DATA` of its answer that the gateway takes at first, as a little-endian `u32`, instead of
+    /// those in its `HELLO`.
+    pub const ANSWER_WINDOW: u8 = 8;
     /// Of an answer: the first of a fresh process, with its milliseconds from start to listening as a little-endian
     /// `u32`.
     pub const COLD_START: u8 = 1;
     /// Of an answer: `Content-Type`, where it is not `application/json`.
     pub const ANSWER_CONTENT_TYPE: u8 = 2;
-    /// Of both, for web functions: a header as the length of its name (`u16`), its name and its value. Not sent yet.
+    /// Of both, for web functions: a header as the length of its name (`u16`), its name and its value.
     pub const HEADER: u8 = 16;
 }
 
@@ -66,6 +75,46 @@ impl Fields {
         self.iter().find(|field| field.id == id).map(|field| field.value)
     }
 
+    /// The web request that an attempt is; `None` where it is a call.
+    #[must_use]
+    pub fn web_head(&self) -> Option<WebHead<'_>> {
+        let method = self.get(Field::METHOD)?;
+        let target = self.get(Field::TARGET)?;
+        Some(WebHead { method, target, answer_window: self.answer_window().ok()? })
+    }
+
+    /// Headers by their names and values, in the order in which they came. `None` for one that is malformed.
+    pub fn headers(&self) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+        self.iter().filter(|field| field.id == Field::HEADER).map(|field| {
+            let ([l0, l1], rest) = field.value.split_first_chunk()?;
+            rest.split_at_checked(usize::from(u16::from_le_bytes([*l0, *l1])))
+        })
+    }
+
+    /// The same fields in memory of their own, so that they do not keep the buffer that they were read into.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
+    /// A part of these fields that shares their memory.
+    ///
+    /// # Panics
+    /// Where it is none.
+    #[must_use]
+    pub fn share(&self, part: &[u8]) -> Bytes {
+        self.0.slice_ref(part)
+    }
+
+    /// Bytes of `DATA` that may be sent at first, where they are said.
+    pub(crate) fn answer_window(&self) -> Result<Option<u32>, Violation> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let window = self.get(Field::ANSWER_WINDOW).map(<[u8; 4]>::try_from).transpose();
+        window.map(|window| window.map(u32::from_le_bytes)).map_err(|_| Violation::Malformed)
+    }
+
     /// Milliseconds that the process took to start; `None` where the answer is not its first.
     #[must_use]
     pub fn cold_start_ms(&self) -> Option<u32> {
@@ -77,6 +126,15 @@ fn split(bytes: &[u8]) -> Option<(Field<'_>, &[u8])> {
     let ([id, l0, l1], rest) = bytes.split_first_chunk::<FIELD_HEAD_BYTES>()?;
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*l0, *l1])))?;
     Some((Field { id: *id, value }, rest))
+}
+
+/// Fields that can be sent.
+pub(crate) trait EncodeFields {
+    /// Bytes of all of them together; `None` where a value is too long for its length.
+    fn encoded_bytes(&self) -> Option<usize>;
+
+    /// Appends them.
+    fn write(&self, outbox: &mut Outbox);
 }
 
 /// Bytes of all fields together; `None` where a value is too long for its length.

@@ -2,13 +2,25 @@
 
 use bytes::Bytes;
 
+use crate::attempt_end::DoneReason;
 use crate::violation::Violation;
+
+/// The thing that is sent behind the last piece of a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LastWord {
+    /// Its end.
+    End,
+    /// A word that it breaks off.
+    Done(DoneReason),
+}
 
 /// The body that goes out and the one that comes in.
 #[derive(Debug)]
 pub(crate) struct Flow {
     /// Body that goes out as `DATA`, of which nothing was queued yet. Empty where there is none.
     rest: Bytes,
+    /// The word that is sent behind it; `None` where more is to be handed over, or the end was queued.
+    last: Option<LastWord>,
     /// Bytes that the other end takes of it.
     window: u32,
     incoming: Incoming,
@@ -35,7 +47,7 @@ impl Flow {
     pub(crate) const fn new(window: u32, own_window: u32) -> Self {
         let incoming =
             Incoming { is_open: false, missing: None, allowed: own_window, owed: 0, window: own_window };
-        Self { rest: Bytes::new(), window, incoming, is_in_line: false }
+        Self { rest: Bytes::new(), last: None, window, incoming, is_in_line: false }
     }
 
     /// Expects `DATA`, of so many bytes together where that is known.
@@ -85,25 +97,40 @@ impl Flow {
         owed
     }
 
+    /// Has a whole body sent.
     pub(crate) fn send(&mut self, body: Bytes) {
-        self.rest = body;
+        self.hand_over(body, Some(LastWord::End));
+    }
+
+    /// Has a piece sent whose earlier ones are queued, and what is behind it.
+    pub(crate) fn hand_over(&mut self, piece: Bytes, last: Option<LastWord>) {
+        debug_assert!(self.is_sent(), "a piece was handed over before the one before it was queued");
+        self.rest = piece;
+        self.last = last;
     }
 
     /// Drops what was not queued.
     pub(crate) fn stop_sending(&mut self) {
         self.rest = Bytes::new();
+        self.last = None;
     }
 
-    /// Whether there is a piece that may be sent.
-    pub(crate) fn has_piece(&self) -> bool {
-        !self.rest.is_empty() && self.window > 0
+    /// Whether all that was handed over is queued.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.rest.is_empty() && self.last.is_none()
     }
 
-    /// The next piece of at most `bytes_max`, and whether it is the last.
-    pub(crate) fn piece(&mut self, bytes_max: usize) -> (Bytes, bool) {
+    /// Whether there is a piece that may be sent, or a last word, which needs no window.
+    pub(crate) const fn has_piece(&self) -> bool {
+        if self.rest.is_empty() { self.last.is_some() } else { self.window > 0 }
+    }
+
+    /// The next piece of at most `bytes_max`, and the last word where nothing is before that any more.
+    pub(crate) fn piece(&mut self, bytes_max: usize) -> (Bytes, Option<LastWord>) {
         let bytes = self.rest.len().min(bytes_max).min(self.window as usize);
         self.window -= u32::try_from(bytes).unwrap_or(self.window);
-        (self.rest.split_to(bytes), self.rest.is_empty())
+        let piece = self.rest.split_to(bytes);
+        (piece, if self.rest.is_empty() { self.last.take() } else { None })
     }
 
     /// Lets more be sent. A window never has more bytes than fit its 32 bits.
@@ -153,14 +180,33 @@ mod tests {
     fn pieces_are_no_longer_than_the_window_and_none_are_sent_after_a_stop() {
         let mut flow = Flow::new(7, 0);
         flow.send(Bytes::from_static(b"0123456789"));
-        assert_eq!(flow.piece(5), (Bytes::from_static(b"01234"), false));
-        assert_eq!(flow.piece(5), (Bytes::from_static(b"56"), false));
+        assert_eq!(flow.piece(5), (Bytes::from_static(b"01234"), None));
+        assert_eq!(flow.piece(5), (Bytes::from_static(b"56"), None));
         assert!(!flow.has_piece());
         assert_eq!(flow.widen(u32::MAX), Ok(()));
         assert_eq!(flow.widen(1), Err(Violation::Window));
-        assert_eq!(flow.piece(2), (Bytes::from_static(b"78"), false));
+        assert_eq!(flow.piece(2), (Bytes::from_static(b"78"), None));
         assert!(flow.has_piece());
         flow.stop_sending();
-        assert!(!flow.has_piece());
+        assert!(!flow.has_piece() && flow.is_sent());
+    }
+
+    #[test]
+    fn a_last_word_comes_behind_all_pieces_and_needs_no_window() {
+        for last in [LastWord::End, LastWord::Done(DoneReason::Failed)] {
+            let mut flow = Flow::new(3, 0);
+            flow.hand_over(Bytes::from_static(b"ab"), None);
+            assert_eq!(flow.piece(9), (Bytes::from_static(b"ab"), None));
+            assert!(flow.is_sent() && !flow.has_piece(), "more is to be handed over");
+            flow.hand_over(Bytes::from_static(b"cd"), Some(last));
+            assert_eq!(flow.piece(9), (Bytes::from_static(b"c"), None));
+            assert!(!flow.is_sent() && !flow.has_piece(), "the window is used up");
+            assert_eq!(flow.widen(1), Ok(()));
+            assert_eq!(flow.piece(9), (Bytes::from_static(b"d"), Some(last)));
+            assert!(flow.is_sent() && !flow.has_piece());
+            flow.hand_over(Bytes::new(), Some(last));
+            assert!(flow.has_piece());
+            assert_eq!(flow.piece(9), (Bytes::new(), Some(last)));
+        }
     }
 }

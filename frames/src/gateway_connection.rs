@@ -5,13 +5,16 @@ use bytes::{Bytes, BytesMut};
 use crate::answer_head::{Answer, AnswerHead};
 use crate::attempt_end::{CancelReason, DoneReason};
 use crate::close_reason::CloseReason;
-use crate::fields::{Field, Fields, encoded_bytes};
+use crate::field_list::FieldList;
+use crate::fields::{EncodeFields, Field, Fields};
 use crate::frame::{END, Frame, Kind, Sequence};
 use crate::go_away::GoAway;
 use crate::link::{Attempt, Link};
+use crate::refused::Refused;
 use crate::request_head::{REQUEST_HEAD_BYTES, RequestHead};
 use crate::settings::Settings;
 use crate::violation::Violation;
+use crate::web_head::{WebFields, WebHead};
 
 /// Something that happened at the gateway's end.
 ///
@@ -92,23 +95,6 @@ pub enum GatewayEvent {
     },
 }
 
-/// Why an attempt was not begun. Nothing of it was queued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refused {
-    /// The instance has not said yet what it takes.
-    NotOpen,
-    /// As many attempts are out as are taken at once, abandoned ones included.
-    Full,
-    /// The instance takes no more.
-    GoingAway,
-    /// The connection is over.
-    Closed,
-    /// All sequences were used: open another connection.
-    UsedUp,
-    /// The fields are too long for a frame: send the attempt over HTTP/1.1.
-    TooLong,
-}
-
 /// The state of an attempt at this end.
 #[derive(Debug)]
 struct Sent {
@@ -158,18 +144,47 @@ impl GatewayConnection {
         fields: &[Field<'_>],
         body: &Bytes,
     ) -> Result<Sequence, Refused> {
+        self.begin_with(now_ns, head, fields, None, body)
+    }
+
+    /// Queues a web request with its whole body, as [`Self::begin`] does a call.
+    ///
+    /// # Errors
+    /// Says why it cannot begin here; nothing has changed then.
+    pub fn begin_web(
+        &mut self,
+        now_ns: u64,
+        head: &RequestHead,
+        web: &WebHead<'_>,
+        others: &FieldList,
+        body: &Bytes,
+    ) -> Result<Sequence, Refused> {
+        if !self.link.peer().is_some_and(|peer| peer.takes_web) {
+            return Err(if self.link.peer().is_some() { Refused::NotTaken } else { Refused::NotOpen });
+        }
+        self.begin_with(now_ns, head, &WebFields { head: web, others }, web.answer_window, body)
+    }
+
+    fn begin_with(
+        &mut self,
+        now_ns: u64,
+        head: &RequestHead,
+        fields: &(impl EncodeFields + ?Sized),
+        own_window: Option<u32>,
+        body: &Bytes,
+    ) -> Result<Sequence, Refused> {
         let attempts_max = self.may_begin()?;
         if self.link.attempts.len() >= attempts_max as usize {
             return Err(Refused::Full);
         }
-        let fields_bytes = encoded_bytes(fields).ok_or(Refused::TooLong)?;
+        let fields_bytes = fields.encoded_bytes().ok_or(Refused::TooLong)?;
         if !self.link.fits(REQUEST_HEAD_BYTES + fields_bytes) {
             return Err(Refused::TooLong);
         }
         let sequence = Sequence(self.link.newest.0.checked_add(1).ok_or(Refused::UsedUp)?);
         self.link.newest = sequence;
         let sent = Sent { head_end: u64::MAX, is_answered: false, is_abandoned: false, stuck_ns: None };
-        self.link.insert(now_ns, sequence, sent);
+        self.link.insert(now_ns, sequence, sent, (own_window, None));
         let fixed = head.encode(body.len(), fields_bytes);
         self.link.send_head(sequence, &fixed, (fields, fields_bytes), body);
         let head_end = self.link.outbox.end();

@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use crate::answer_head::{ANSWER_HEAD_BYTES, AnswerHead};
 use crate::attempt_end::{CancelReason, DoneReason};
 use crate::close_reason::CloseReason;
-use crate::fields::{Field, Fields, encoded_bytes};
+use crate::field_list::FieldList;
+use crate::fields::{EncodeFields, Field, Fields};
+use crate::flow::LastWord;
 use crate::frame::{END, Frame, Kind, Sequence};
 use crate::go_away::{GO_AWAY_SHUTDOWN, GoAway};
 use crate::link::{Attempt, Link};
@@ -86,6 +88,8 @@ enum Taken {
     Running,
     /// Cancelled, and not yet let go.
     Stopping,
+    /// The head of the answer was sent, and pieces of the body are handed over.
+    Streaming,
     /// Answered, with a part of the body still to be sent.
     Answering,
 }
@@ -119,6 +123,113 @@ impl InstanceConnection {
         fields: &[Field<'_>],
         body: &Bytes,
     ) -> Result<(), NotAnswered> {
+        self.answer_with(sequence, head, fields, body)
+    }
+
+    /// Queues a whole answer to a web request, as [`Self::answer`] does.
+    ///
+    /// # Errors
+    /// Says why it is not sent.
+    pub fn answer_web(
+        &mut self,
+        sequence: Sequence,
+        head: AnswerHead,
+        fields: &FieldList,
+        body: &Bytes,
+    ) -> Result<(), NotAnswered> {
+        self.answer_with(sequence, head, fields, body)
+    }
+
+    fn answer_with(
+        &mut self,
+        sequence: Sequence,
+        head: AnswerHead,
+        fields: &(impl EncodeFields + ?Sized),
+        body: &Bytes,
+    ) -> Result<(), NotAnswered> {
+        let fields_bytes = self.check_answer(sequence, head, fields)?;
+        let fixed = head.encode(Some(body.len() as u64), fields_bytes);
+        if self.link.send_head(sequence, &fixed, (fields, fields_bytes), body) {
+            self.link.retire(sequence);
+        } else if let Some(attempt) = self.link.attempts.get(sequence) {
+            attempt.state = Taken::Answering;
+        }
+        Ok(())
+    }
+
+    /// Queues the beginning of an answer whose body is handed over by [`Self::send`], of `body_bytes` bytes where that
+    /// is known.
+    ///
+    /// # Errors
+    /// Says why it is not sent.
+    pub fn begin_answer(
+        &mut self,
+        sequence: Sequence,
+        head: AnswerHead,
+        fields: &FieldList,
+        body_bytes: Option<u64>,
+    ) -> Result<(), NotAnswered> {
+        let fields_bytes = self.check_answer(sequence, head, fields)?;
+        let fixed = head.encode(body_bytes, fields_bytes);
+        self.link.send_head_alone(sequence, &fixed, (fields, fields_bytes));
+        if let Some(attempt) = self.link.attempts.get(sequence) {
+            attempt.state = Taken::Streaming;
+        }
+        Ok(())
+    }
+
+    /// Hands over the first piece of a body that was begun, or the next one of which [`Self::next_sent`] has told that it
+    /// may come; with `ends` the last, which may be empty. It is kept as a reference until the gateway takes it.
+    ///
+    /// # Errors
+    /// The answer is over, or was cancelled.
+    pub fn send(&mut self, sequence: Sequence, piece: Bytes, ends: bool) -> Result<(), NotAnswered> {
+        self.hand_over(sequence, piece, ends.then_some(LastWord::End))
+    }
+
+    /// Breaks off a body that was begun, behind the pieces of it that were handed over.
+    ///
+    /// # Errors
+    /// The answer is over, or was cancelled.
+    pub fn break_off(&mut self, sequence: Sequence) -> Result<(), NotAnswered> {
+        self.hand_over(sequence, Bytes::new(), Some(LastWord::Done(DoneReason::Failed)))
+    }
+
+    fn hand_over(
+        &mut self,
+        sequence: Sequence,
+        piece: Bytes,
+        last: Option<LastWord>,
+    ) -> Result<(), NotAnswered> {
+        let is_closed = self.link.is_closed();
+        let Some(attempt) = self.link.attempts.get(sequence).filter(|_| !is_closed) else {
+            return Err(NotAnswered::Over);
+        };
+        match attempt.state {
+            Taken::Streaming => {}
+            Taken::Stopping => return Err(NotAnswered::Cancelled),
+            Taken::Running | Taken::Answering => return Err(NotAnswered::Over),
+        }
+        if last.is_some() {
+            attempt.state = Taken::Answering;
+        }
+        self.link.send_piece(sequence, piece, last);
+        Ok(())
+    }
+
+    /// The next attempt whose body was begun and of which all pieces that were handed over are queued: the next piece may
+    /// come. Each is told once for a piece; it may be over by now. Ask after [`Self::outgoing`].
+    pub fn next_sent(&mut self) -> Option<Sequence> {
+        self.link.next_sent()
+    }
+
+    /// Whether an answer with this head and these fields can begin; the bytes of the fields.
+    fn check_answer(
+        &mut self,
+        sequence: Sequence,
+        head: AnswerHead,
+        fields: &(impl EncodeFields + ?Sized),
+    ) -> Result<usize, NotAnswered> {
         let state = self.link.attempts.get(sequence).map(|attempt| attempt.state);
         match state.filter(|_| !self.link.is_closed()) {
             Some(Taken::Running) => {}
@@ -126,22 +237,15 @@ impl InstanceConnection {
                 self.done(sequence, DoneReason::Cancelled);
                 return Err(NotAnswered::Cancelled);
             }
-            Some(Taken::Answering) => return Err(NotAnswered::Over),
+            Some(Taken::Streaming | Taken::Answering) => return Err(NotAnswered::Over),
             None => {
                 // Its loss need not be told any more.
                 self.link.attempts.remove(sequence);
                 return Err(NotAnswered::Over);
             }
         }
-        let fields_bytes = encoded_bytes(fields).filter(|bytes| self.link.fits(ANSWER_HEAD_BYTES + bytes));
-        let fields_bytes = fields_bytes.filter(|_| head.is_valid()).ok_or(NotAnswered::Invalid)?;
-        let fixed = head.encode(body.len(), fields_bytes);
-        if self.link.send_head(sequence, &fixed, (fields, fields_bytes), body) {
-            self.link.retire(sequence);
-        } else if let Some(attempt) = self.link.attempts.get(sequence) {
-            attempt.state = Taken::Answering;
-        }
-        Ok(())
+        let fields_bytes = fields.encoded_bytes().filter(|bytes| self.link.fits(ANSWER_HEAD_BYTES + bytes));
+        fields_bytes.filter(|_| head.is_valid()).ok_or(NotAnswered::Invalid)
     }
 
     /// Lets go of an attempt without an answer, after its cancellation or a fault. Tells whether there was something
@@ -186,7 +290,9 @@ impl InstanceConnection {
         input.clear();
         while let Some((sequence, attempt, _)) = self.link.take_any() {
             match attempt.state {
-                Taken::Running | Taken::Stopping => return Some(InstanceEvent::Lost { sequence }),
+                Taken::Running | Taken::Stopping | Taken::Streaming => {
+                    return Some(InstanceEvent::Lost { sequence });
+                }
                 Taken::Answering => {}
             }
         }
@@ -228,7 +334,8 @@ impl InstanceConnection {
             return Err(Violation::TooManyAttempts);
         }
         self.link.newest = sequence;
-        self.link.insert(now_ns, sequence, Taken::Running);
+        let answer_window = fields.answer_window()?;
+        self.link.insert(now_ns, sequence, Taken::Running, (None, answer_window));
         if !ends && let Some(attempt) = self.link.attempts.get(sequence) {
             attempt.flow.expect(Some(body_bytes));
         }
@@ -243,7 +350,9 @@ impl InstanceConnection {
         };
         flow.received(frame.payload.len(), ends)?;
         match state {
-            Taken::Running => Ok(Some(InstanceEvent::Data { sequence, bytes: frame.payload, ends })),
+            Taken::Running | Taken::Streaming => {
+                Ok(Some(InstanceEvent::Data { sequence, bytes: frame.payload, ends }))
+            }
             Taken::Stopping | Taken::Answering => {
                 self.link.late += 1;
                 Ok(None)
@@ -259,7 +368,8 @@ impl InstanceConnection {
             return Ok(None);
         };
         match *state {
-            Taken::Running => {
+            Taken::Running | Taken::Streaming => {
+                flow.stop_sending();
                 *state = Taken::Stopping;
                 return Ok(Some(InstanceEvent::Cancelled { sequence, reason }));
             }

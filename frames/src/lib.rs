@@ -80,8 +80,9 @@
 //! | `liveness` | silence, and when it is too long |
 //! | `frame` | the head of every frame, kinds and flags |
 //! | `hello`, `go_away` | the first and the last frame of an end |
-//! | `request_head`, `answer_head`, `fields` | the payload of `HEAD` |
+//! | `request_head`, `answer_head`, `fields`, `field_list`, `web_head` | the payload of `HEAD` |
 //! | `attempt_end`, `close_reason`, `violation` | why an attempt was ended, and a connection; breaches of the protocol |
+//! | `refused` | why an attempt was not begun |
 //! | `settings` | limits and times |
 //! | `simulation` | both ends, a pipe and chance (tests) |
 
@@ -89,6 +90,7 @@ mod answer_head;
 mod attempt_end;
 mod attempt_table;
 mod close_reason;
+mod field_list;
 mod fields;
 mod flow;
 mod frame;
@@ -99,24 +101,29 @@ mod instance_connection;
 mod link;
 mod liveness;
 mod outbox;
+mod refused;
 mod request_head;
 mod settings;
 #[cfg(test)]
 mod simulation;
 mod violation;
+mod web_head;
 
 pub use answer_head::AnswerHead;
 pub use attempt_end::{CancelReason, DoneReason};
 pub use close_reason::CloseReason;
+pub use field_list::FieldList;
 pub use fields::{Field, Fields};
 pub use frame::{DATA_BYTES_MAX, PAYLOAD_BYTES_MAX, Sequence};
-pub use gateway_connection::{GatewayConnection, GatewayEvent, Refused};
+pub use gateway_connection::{GatewayConnection, GatewayEvent};
 pub use go_away::GO_AWAY_SHUTDOWN;
 pub use instance_connection::{InstanceConnection, InstanceEvent, NotAnswered};
 pub use liveness::SIGN_OF_LIFE;
+pub use refused::Refused;
 pub use request_head::RequestHead;
 pub use settings::Settings;
 pub use violation::Violation;
+pub use web_head::WebHead;
 
 /// The protocol as it is named in the header `Upgrade` of the request and of the `101` that open a connection.
 pub const UPGRADE: &str = "picofaas-frames/1";

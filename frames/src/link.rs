@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::attempt_table::AttemptTable;
 use crate::close_reason::CloseReason;
-use crate::fields::{Field, field_head};
-use crate::flow::Flow;
+use crate::fields::EncodeFields;
+use crate::flow::{Flow, LastWord};
 use crate::frame::{ACK, DATA_BYTES_MAX, END, Frame, HEAD_BYTES, Kind, PAYLOAD_BYTES_MAX, Sequence};
 use crate::go_away::{GO_AWAY_SHUTDOWN, GoAway};
 use crate::hello::Hello;
@@ -42,6 +42,8 @@ pub(crate) struct Link<S> {
     /// Attempts with something to send. Each is in it once; those that are over are skipped, and thrown out where they
     /// become many.
     line: VecDeque<Sequence>,
+    /// Attempts of which all that was handed over is queued, and more is to come.
+    sent: VecDeque<Sequence>,
     liveness: Liveness,
     /// Bytes of the last `PING` that is not answered yet. One that comes sooner than it can be answered replaces it,
     /// so that answers do not pile up.
@@ -75,7 +77,8 @@ impl<S> Link<S> {
     pub(crate) fn new(settings: Settings, attempts_max: u32, ends_with_body: bool, now_ns: u64) -> Self {
         let window_bytes = settings.window_bytes.max(DATA_BYTES_MAX as u32);
         let settings = Settings { window_bytes, ..settings };
-        let hello = Hello { attempts_max, window_bytes, payload_bytes_max: PAYLOAD_BYTES_MAX };
+        let takes_web = settings.takes_web;
+        let hello = Hello { attempts_max, window_bytes, payload_bytes_max: PAYLOAD_BYTES_MAX, takes_web };
         let mut outbox = Outbox::default();
         outbox.push(Kind::Hello, Sequence::NONE, 0, &[&hello.encode()]);
         Self {
@@ -86,6 +89,7 @@ impl<S> Link<S> {
             late: 0,
             peer: None,
             line: VecDeque::new(),
+            sent: VecDeque::new(),
             liveness: Liveness::new(now_ns),
             ack: None,
             ack_end: 0,
@@ -107,13 +111,20 @@ impl<S> Link<S> {
         self.attempts.len() + self.ends.len()
     }
 
-    /// Adds an attempt that begins.
-    pub(crate) fn insert(&mut self, now_ns: u64, sequence: Sequence, state: S) {
+    /// Adds an attempt that begins. At first `own_window` bytes of its body are taken by this end, and `window` by the
+    /// other; where they are not given, those that each end has said.
+    pub(crate) fn insert(
+        &mut self,
+        now_ns: u64,
+        sequence: Sequence,
+        state: S,
+        (own_window, window): (Option<u32>, Option<u32>),
+    ) {
         if self.attempts.is_empty() {
             self.liveness.heard(now_ns);
         }
-        let window = self.peer.as_ref().map_or(0, |peer| peer.window_bytes);
-        let flow = Flow::new(window, self.settings.window_bytes);
+        let window = window.unwrap_or_else(|| self.peer.as_ref().map_or(0, |peer| peer.window_bytes));
+        let flow = Flow::new(window, own_window.unwrap_or(self.settings.window_bytes));
         self.attempts.insert(sequence, Attempt { flow, state });
     }
 
@@ -215,7 +226,7 @@ impl<S> Link<S> {
         &mut self,
         sequence: Sequence,
         fixed: &[u8],
-        (fields, fields_bytes): (&[Field<'_>], usize),
+        (fields, fields_bytes): (&(impl EncodeFields + ?Sized), usize),
         body: &Bytes,
     ) -> bool {
         let without_body = fixed.len() + fields_bytes;
@@ -224,16 +235,38 @@ impl<S> Link<S> {
         let (flags, inside) = if is_inside { (END, &body[..]) } else { (0, &[][..]) };
         self.outbox.push_head(Kind::Head, sequence, flags, without_body + inside.len());
         self.outbox.push_part(fixed);
-        for field in fields {
-            self.outbox.push_part(&field_head(field));
-            self.outbox.push_part(field.value);
-        }
+        fields.write(&mut self.outbox);
         self.outbox.push_part(inside);
         if !is_inside && let Some(attempt) = self.attempts.get(sequence) {
             attempt.flow.send(body.clone());
             self.enter_line(sequence);
         }
         is_inside
+    }
+
+    /// Queues the `HEAD` of an attempt that is there, whose body is handed over piece by piece.
+    pub(crate) fn send_head_alone(
+        &mut self,
+        sequence: Sequence,
+        fixed: &[u8],
+        (fields, fields_bytes): (&(impl EncodeFields + ?Sized), usize),
+    ) {
+        self.outbox.push_head(Kind::Head, sequence, 0, fixed.len() + fields_bytes);
+        self.outbox.push_part(fixed);
+        fields.write(&mut self.outbox);
+    }
+
+    /// Hands over a piece of the body of an attempt whose earlier pieces are queued, or the last word of it.
+    pub(crate) fn send_piece(&mut self, sequence: Sequence, piece: Bytes, last: Option<LastWord>) {
+        if let Some(attempt) = self.attempts.get(sequence) {
+            attempt.flow.hand_over(piece, last);
+            self.enter_line(sequence);
+        }
+    }
+
+    /// The next attempt of which all that was handed over is queued, and more is to come. Each is told once for a piece.
+    pub(crate) fn next_sent(&mut self) -> Option<Sequence> {
+        self.sent.pop_front()
     }
 
     /// Takes an attempt out whose end was queued.
@@ -292,11 +325,21 @@ impl<S> Link<S> {
             self.outbox.push(Kind::Window, sequence, 0, &[&bytes]);
         }
         if flow.has_piece() {
-            let (piece, is_last) = flow.piece(DATA_BYTES_MAX.min(peer.payload_bytes_max));
-            self.outbox.push(Kind::Data, sequence, if is_last { END } else { 0 }, &[&piece]);
-            if is_last && self.ends_with_body {
+            let (piece, last) = flow.piece(DATA_BYTES_MAX.min(peer.payload_bytes_max));
+            let is_sent = flow.is_sent();
+            let ends = last == Some(LastWord::End);
+            if ends || !piece.is_empty() {
+                self.outbox.push(Kind::Data, sequence, if ends { END } else { 0 }, &[&piece]);
+            }
+            if let Some(LastWord::Done(reason)) = last {
+                self.outbox.push(Kind::Done, sequence, 0, &[&[reason as u8]]);
+            }
+            if last.is_some() && self.ends_with_body {
                 self.retire(sequence);
                 return;
+            }
+            if is_sent && self.ends_with_body {
+                self.sent.push_back(sequence);
             }
         }
         self.enter_line(sequence);
@@ -343,6 +386,7 @@ impl<S> Link<S> {
             GoAway::queue(&mut self.outbox, last, code, text);
         }
         self.line.clear();
+        self.sent.clear();
         self.ends.clear();
     }
 

@@ -11,6 +11,9 @@ pub struct Settings {
     pub attempts_max: u32,
     /// Bytes of `DATA` that this end takes before its caller has consumed some, for each attempt; at least 16 KiB.
     pub window_bytes: u32,
+    /// Whether this end takes web requests: of an instance. They come as attempts whose fields have a
+    /// [`WebHead`](crate::WebHead).
+    pub takes_web: bool,
     /// Silence, while attempts are out, after which the other end is asked for a sign of life.
     pub ping_after_ns: u64,
     /// Further silence after which the other end is taken for dead.
@@ -26,6 +29,7 @@ impl Default for Settings {
         Self {
             attempts_max: 1024,
             window_bytes: 64 * 1024,
+            takes_web: false,
             ping_after_ns: 1_000 * NANOS_PER_MS,
             dead_after_ns: 2_000 * NANOS_PER_MS,
             frame_ns: 2_000 * NANOS_PER_MS,

@@ -65,7 +65,16 @@ fn assert_seen(seen: &BTreeMap<&'static str, u64>, names: &[&'static str]) {
     }
 }
 
-const USUAL: [&str; 6] = ["answered", "answered in pieces", "invoked", "invoked in pieces", "failed", "full"];
+const USUAL: [&str; 8] = [
+    "answered",
+    "answered in pieces",
+    "streamed",
+    "broken off",
+    "invoked",
+    "invoked in pieces",
+    "failed",
+    "full",
+];
 
 #[test]
 fn without_faults_every_attempt_is_answered_with_its_own_body() {

@@ -81,7 +81,12 @@ impl Gateway {
                 None
             }
             Err(
-                Refused::NotOpen | Refused::Full | Refused::GoingAway | Refused::Closed | Refused::TooLong,
+                Refused::NotOpen
+                | Refused::Full
+                | Refused::GoingAway
+                | Refused::Closed
+                | Refused::NotTaken
+                | Refused::TooLong,
             ) => None,
         }
     }

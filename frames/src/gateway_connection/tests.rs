@@ -432,3 +432,37 @@ fn a_cancelled_attempt_lets_go_of_its_body_though_the_instance_reads_nothing() {
     let (queued, _) = end.held();
     assert!(queued <= 64 * 1024 + 13, "{queued} bytes are queued");
 }
+
+/// A `HELLO` of an instance that takes web requests.
+fn hello_of_web() -> Vec<u8> {
+    let mut bytes = hello(8);
+    bytes[14] = 1;
+    bytes
+}
+
+#[test]
+fn a_web_request_begins_only_where_it_is_taken_and_its_answer_has_a_window_of_its_own() {
+    let web = WebHead { method: b"GET", target: b"/", answer_window: Some(20) };
+    let none = FieldList::new();
+    let mut end = open(8);
+    assert_eq!(end.begin_web(0, &HEAD, &web, &none, &Bytes::new()), Err(Refused::NotTaken));
+    let mut end = GatewayConnection::new(Settings::default(), 0);
+    assert_eq!(end.begin_web(0, &HEAD, &web, &none, &Bytes::new()), Err(Refused::NotOpen));
+    events(&mut end, 0, &hello_of_web());
+    flush(&mut end);
+    end.begin_web(0, &HEAD, &web, &none, &Bytes::from_static(b"abc")).unwrap();
+    let sent = flush(&mut end);
+    assert_eq!((sent.len(), sent[0].0, sent[0].2), (1, wire::HEAD, wire::END));
+    let fields = b"\x06\x03\0GET\x07\x01\0/\x08\x04\0\x14\0\0\0";
+    assert_eq!(&sent[0].3[64..], [&fields[..], b"abc"].concat());
+    assert_eq!(events(&mut end, 0, &wire::answer(1, 0, 200, u64::MAX, b"")), ["Answer 1 200 0 false"]);
+    let data = |bytes| frame(wire::DATA, 1, 0, &vec![0; bytes]);
+    assert_eq!(events(&mut end, 0, &data(19)), ["Data 1 19 false"]);
+    end.consume(Sequence(1), 9);
+    assert!(flush(&mut end).is_empty(), "less than half of the window");
+    end.consume(Sequence(1), 1);
+    assert_eq!(flush(&mut end), [(wire::WINDOW, 1, 0, vec![10, 0, 0, 0])]);
+    assert_eq!(events(&mut end, 0, &data(11)), ["Data 1 11 false"]);
+    events(&mut end, 0, &data(1));
+    assert_eq!(end.close_reason(), Some(CloseReason::Violation(Violation::Window)));
+}

@@ -216,3 +216,70 @@ fn an_answer_that_cannot_be_written_leaves_the_attempt_to_be_answered() {
     assert_eq!(end.answer(Sequence(1), switching, &[], &Bytes::new()), Err(NotAnswered::Invalid));
     assert_eq!(end.answer(Sequence(1), OK, &[], &Bytes::new()), Ok(()));
 }
+
+/// A web request that is sent at once, whose answer may have so many bytes at first.
+fn web(sequence: u32, window: u32) -> Vec<u8> {
+    let mut fields = vec![6, 3, 0, b'G', b'E', b'T', 7, 1, 0, b'/', 8, 4, 0];
+    fields.extend_from_slice(&window.to_le_bytes());
+    let mut payload = wire::request(sequence, wire::END, 0, b"")[12..].to_vec();
+    payload[60] = u8::try_from(fields.len()).unwrap();
+    payload.extend_from_slice(&fields);
+    frame(wire::HEAD, sequence, wire::END, &payload)
+}
+
+#[test]
+fn a_body_goes_out_piece_by_piece_within_the_window_of_its_request() {
+    let mut end = open(8);
+    assert_eq!(events(&mut end, &web(1, 5)), ["Invoked 1 0 true"]);
+    let mut fields = FieldList::new();
+    fields.push_header(b"a", b"b");
+    end.begin_answer(Sequence(1), OK, &fields, None).unwrap();
+    assert_eq!(end.begin_answer(Sequence(1), OK, &fields, None), Err(NotAnswered::Over), "once");
+    let head = flush(&mut end);
+    assert_eq!(head.len(), 1);
+    assert_eq!((head[0].0, head[0].2, &head[0].3[4..12]), (wire::HEAD, 0, &[0xff; 8][..]));
+    end.send(Sequence(1), Bytes::from_static(b"abc"), false).unwrap();
+    assert_eq!(end.next_sent(), None, "it was not queued");
+    assert_eq!(flush(&mut end), [(wire::DATA, 1, 0, b"abc".to_vec())]);
+    assert_eq!((end.next_sent(), end.next_sent()), (Some(Sequence(1)), None));
+    end.send(Sequence(1), Bytes::from_static(b"defg"), false).unwrap();
+    assert_eq!(flush(&mut end), [(wire::DATA, 1, 0, b"de".to_vec())]);
+    assert_eq!(end.next_sent(), None, "the window is used up");
+    assert!(events(&mut end, &frame(wire::WINDOW, 1, 0, &5_u32.to_le_bytes())).is_empty());
+    assert_eq!(flush(&mut end), [(wire::DATA, 1, 0, b"fg".to_vec())]);
+    assert_eq!(end.next_sent(), Some(Sequence(1)));
+    end.send(Sequence(1), Bytes::new(), true).unwrap();
+    assert_eq!(end.send(Sequence(1), Bytes::new(), true), Err(NotAnswered::Over), "it has ended");
+    assert_eq!(flush(&mut end), [(wire::DATA, 1, wire::END, Vec::new())]);
+    assert_eq!((end.in_flight(), end.next_sent()), (0, None));
+}
+
+#[test]
+fn a_body_breaks_off_behind_its_pieces_or_at_once_where_nobody_reads_it() {
+    let mut end = open(8);
+    assert_eq!(events(&mut end, &[web(1, 2), web(2, 2)].concat()).len(), 2);
+    for sequence in [1, 2] {
+        end.begin_answer(Sequence(sequence), OK, &FieldList::new(), Some(9)).unwrap();
+        end.send(Sequence(sequence), Bytes::from_static(b"ab"), false).unwrap();
+    }
+    assert_eq!(flush(&mut end).len(), 4);
+    end.send(Sequence(1), Bytes::from_static(b"c"), false).unwrap();
+    assert!(flush(&mut end).is_empty());
+    assert_eq!(events(&mut end, &frame(wire::CANCEL, 1, 0, &[3])), ["Cancelled { 1, reason: ClientGone }"]);
+    assert_eq!(end.send(Sequence(1), Bytes::new(), true), Err(NotAnswered::Cancelled));
+    assert!(end.done(Sequence(1), DoneReason::Failed));
+    assert_eq!(flush(&mut end), [(wire::DONE, 1, 0, vec![1])], "nothing of the body is left");
+    end.break_off(Sequence(2)).unwrap();
+    assert_eq!(flush(&mut end), [(wire::DONE, 2, 0, vec![2])]);
+    assert_eq!(end.in_flight(), 0);
+}
+
+#[test]
+fn a_connection_that_ends_tells_of_a_body_that_is_not_through() {
+    let mut end = open(8);
+    events(&mut end, &web(1, 2));
+    end.begin_answer(Sequence(1), OK, &FieldList::new(), None).unwrap();
+    end.disconnected();
+    assert_eq!(events(&mut end, b""), ["Lost { 1 }", "Closed { reason: Disconnected }"]);
+    assert_eq!(end.send(Sequence(1), Bytes::new(), true), Err(NotAnswered::Over));
+}

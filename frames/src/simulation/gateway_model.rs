@@ -75,7 +75,7 @@ impl GatewayModel {
                 seen.count("full");
             }
             Err(Refused::GoingAway | Refused::Closed) => assert!(self.end.is_ending()),
-            Err(refused @ (Refused::UsedUp | Refused::TooLong)) => panic!("{refused:?}"),
+            Err(refused @ (Refused::UsedUp | Refused::TooLong | Refused::NotTaken)) => panic!("{refused:?}"),
         }
         assert_eq!(self.end.in_flight(), self.out.len());
     }

@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::dice::Dice;
 use super::run::{Seen, body};
 use crate::{
-    AnswerHead, CloseReason, DoneReason, Field, InstanceConnection, InstanceEvent, NotAnswered, Sequence,
-    Settings,
+    AnswerHead, CloseReason, DoneReason, Field, FieldList, InstanceConnection, InstanceEvent, NotAnswered,
+    Sequence, Settings,
 };
 
 /// An attempt that was invoked and is not over.
@@ -20,6 +20,8 @@ struct Running {
     held: usize,
     is_whole: bool,
     is_cancelled: bool,
+    /// The rest of its answer, where that was begun and goes out piece by piece.
+    rest: Option<Bytes>,
 }
 
 pub(super) struct InstanceModel {
@@ -47,7 +49,8 @@ impl InstanceModel {
 
     /// Answers one attempt or lets it go, also before its body is whole, if `any`.
     pub(super) fn finish(&mut self, dice: &mut Dice, any: bool, seen: &mut Seen) {
-        let ready = |running: &Running| any || running.is_whole || running.is_cancelled;
+        let ready =
+            |running: &Running| running.is_cancelled || (running.rest.is_none() && (any || running.is_whole));
         let candidates: Vec<Sequence> = self
             .running
             .iter()
@@ -59,7 +62,11 @@ impl InstanceModel {
         }
         let sequence = candidates[dice.index(candidates.len())];
         let running = self.running.remove(&sequence).unwrap();
-        if dice.one_in(6) {
+        if running.rest.is_none() && !running.is_cancelled && dice.one_in(3) {
+            self.begin_stream(sequence, running, dice, seen);
+            return;
+        }
+        if running.rest.is_some() || dice.one_in(6) {
             assert!(self.end.done(sequence, DoneReason::Failed));
             assert!(!self.end.done(sequence, DoneReason::Failed), "let go twice");
             return;
@@ -82,6 +89,51 @@ impl InstanceModel {
         }
         let again = self.end.answer(sequence, AnswerHead { status: 200 }, fields, &body);
         assert_eq!(again, Err(NotAnswered::Over), "answered twice");
+    }
+
+    /// Begins an answer whose body goes out piece by piece.
+    fn begin_stream(&mut self, sequence: Sequence, mut running: Running, dice: &mut Dice, seen: &mut Seen) {
+        let body = body(dice);
+        let length = dice.one_in(2).then_some(body.len() as u64);
+        match self.end.begin_answer(sequence, AnswerHead { status: 200 }, &FieldList::new(), length) {
+            Ok(()) => {
+                self.answers.insert(sequence, body.clone());
+                running.rest = Some(body);
+                self.running.insert(sequence, running);
+                self.send_piece(sequence, dice, seen);
+            }
+            Err(NotAnswered::Over) => assert!(self.reason.is_some() || self.end.next_deadline_ns().is_none()),
+            Err(refused) => panic!("{sequence:?} begins no answer: {refused:?}"),
+        }
+    }
+
+    /// Hands over the next piece of each answer that is ready for one.
+    pub(super) fn feed(&mut self, dice: &mut Dice, seen: &mut Seen) {
+        while let Some(sequence) = self.end.next_sent() {
+            if self.running.get(&sequence).is_some_and(|running| !running.is_cancelled) {
+                self.send_piece(sequence, dice, seen);
+            }
+        }
+    }
+
+    fn send_piece(&mut self, sequence: Sequence, dice: &mut Dice, seen: &mut Seen) {
+        let rest =
+            self.running.get_mut(&sequence).and_then(|running| running.rest.as_mut()).expect("it streams");
+        if dice.one_in(30) {
+            self.end.break_off(sequence).expect("it streams");
+            seen.count("broken off");
+            self.running.remove(&sequence);
+            return;
+        }
+        let length = 1 + dice.index(rest.len().max(1));
+        let piece = rest.split_to(length.min(rest.len()));
+        // The end may come with the last piece, or behind it.
+        let ends = rest.is_empty() && (piece.is_empty() || dice.one_in(2));
+        self.end.send(sequence, piece, ends).expect("it streams");
+        if ends {
+            seen.count("streamed");
+            self.running.remove(&sequence);
+        }
     }
 
     pub(super) fn consume(&mut self, dice: &mut Dice, all: bool) {

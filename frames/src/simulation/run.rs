@@ -176,6 +176,8 @@ impl Run {
 
     fn write_instance(&mut self) {
         let room = self.pipe_bytes_max.saturating_sub(self.to_gateway.len());
+        self.instance.end.outgoing();
+        self.instance.feed(&mut self.dice, &mut self.seen);
         let bytes = self.instance.end.outgoing();
         let length = self.dice.index(bytes.len().min(room) + 1);
         if !self.is_spoilt {

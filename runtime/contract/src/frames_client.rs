@@ -301,7 +301,7 @@ impl<S: Read + Write + AsFd> Driver<S> {
                     return;
                 }
                 Err(Refused::GoingAway | Refused::Closed) => self.tell(number, AttemptEnd::Unsent),
-                Err(refused @ (Refused::UsedUp | Refused::TooLong)) => {
+                Err(refused @ (Refused::UsedUp | Refused::TooLong | Refused::NotTaken)) => {
                     panic!("{number:?} cannot begin: {refused:?}")
                 }
             }
