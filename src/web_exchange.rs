@@ -162,6 +162,12 @@ impl Drop for UpgradePlace {
 }
 
 impl WebRequest {
+    /// Whether it can go in a frame: all of it is there, and it does not change the protocol.
+    #[must_use]
+    pub(crate) fn fits_a_frame(&self) -> bool {
+        self.upgrade.is_none() && matches!(self.body, RequestBody::None | RequestBody::Whole)
+    }
+
     /// Whether it may be sent again after an attempt at it was lost: the method says that two have the effect of one
     /// (RFC 9110, 9.2.2), and its body is whole.
     #[must_use]

@@ -128,7 +128,9 @@ impl Gateway {
                 let is_ahead = is_job && instance.place > 0;
                 let token = (is_job && !is_ahead).then(|| self.executions.new_token());
                 let start = |id, execution: &Execution| match token {
-                    _ if execution.web.is_some() => self.start_web(pools.clone(), ticket, instance),
+                    _ if execution.web.is_some() => self
+                        .begin_framed_web(pools, ticket, instance, id, execution, now)
+                        .unwrap_or_else(|| self.start_web(pools.clone(), ticket, instance)),
                     Some(token) => {
                         if pools.entry.function.spec.standby.is_some() {
                             pools.entry.metrics().standby_missed.add_one();

@@ -4,7 +4,8 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use picofaas_frames::{Refused, Violation};
+use bytes::Bytes;
+use picofaas_frames::{Refused, Sequence, Violation};
 
 use super::Gateway;
 use crate::attempt_end::AttemptEnd;
@@ -12,15 +13,20 @@ use crate::clock::Nanos;
 use crate::config::FramesUse;
 use crate::dispatch::pool::attempt::lost;
 use crate::dispatch::pool::connection::ExchangeError;
+use crate::dispatch::pool::frames::frame_connection::FrameConnection;
 use crate::dispatch::pool::frames::frame_driver::FrameDriver;
 use crate::dispatch::pool::frames::frame_outcome::FrameOutcome;
 use crate::dispatch::pool::frames::offer::{FrameOffer, OfferEnd};
 use crate::dispatch::pool::frames::opening::{self, OpenedStream};
 use crate::dispatch::pool::instance_pools::InstancePools;
+use crate::dispatch::pool::web::framed_answer::FramedWebAnswer;
+use crate::dispatch::pool::web::framed_stream::FramedStream;
+use crate::dispatch::pool::web::web_attempt;
+use crate::dispatch::pool::web::web_failure::WebFailure;
 use crate::id::ExecutionId;
 use crate::instance::InstanceKey;
 use crate::scheduler::message::GatewayEvent;
-use crate::spec::FunctionName;
+use crate::spec::{ExecutionMode, FunctionName};
 use crate::store::execution::Execution;
 use crate::store::running_attempt::{FramedKey, RunningAttempt};
 use crate::ticket::Ticket;
@@ -67,11 +73,42 @@ impl Gateway {
         execution: &Execution,
         now: Nanos,
     ) -> Option<RunningAttempt> {
+        self.begin_on(pools, instance, now, |frames| frames.begin(ticket, now, id, execution))
+    }
+
+    /// Begins an attempt at a web request in the same way. `None` also for one that frames do not carry: its body is
+    /// passed on as it comes, or it changes the protocol.
+    pub(super) fn begin_framed_web(
+        self: &Rc<Self>,
+        pools: &InstancePools,
+        ticket: Ticket,
+        instance: InstanceKey,
+        id: ExecutionId,
+        execution: &Execution,
+        now: Nanos,
+    ) -> Option<RunningAttempt> {
+        let spec = &pools.entry.function.spec;
+        let request = execution.web.as_ref()?.request.as_ref()?;
+        // An endpoint may have other things at a path of its own than at that of a runtime.
+        let is_runtime = spec.execution_mode == ExecutionMode::Warm;
+        if spec.web.is_none() || !is_runtime || !request.fits_a_frame() {
+            return None;
+        }
+        self.begin_on(pools, instance, now, |frames| frames.begin_web(ticket, now, id, execution, request))
+    }
+
+    fn begin_on(
+        self: &Rc<Self>,
+        pools: &InstancePools,
+        instance: InstanceKey,
+        now: Nanos,
+        begin: impl FnOnce(&FrameConnection) -> Result<Sequence, Refused>,
+    ) -> Option<RunningAttempt> {
         let Some((connection, frames)) = pools.frames(instance) else {
             self.offer_frames(pools, instance, now);
             return None;
         };
-        match frames.begin(ticket, now, id, execution) {
+        match begin(&frames) {
             Ok(sequence) => {
                 pools.entry.metrics().framed.add_one();
                 Some(RunningAttempt::Framed(FramedKey { connection, sequence }))
@@ -165,6 +202,20 @@ impl Gateway {
                 self.complete_lost(ticket, instance, error);
                 return false;
             }
+            FrameOutcome::WebAnswered { ticket, answer, body } => {
+                match self.complete_web(ticket, answer, body) {
+                    Some(how) => (ticket, how),
+                    None => return false,
+                }
+            }
+            FrameOutcome::WebBegun(stream) => {
+                self.pass_stream(stream, instance);
+                return false;
+            }
+            FrameOutcome::WebFailed { ticket, failure } => {
+                self.complete_web_failure(ticket, instance, failure);
+                return false;
+            }
             FrameOutcome::Stopped { ticket, how } => (ticket, how),
             FrameOutcome::Stuck { ticket, how } => {
                 self.tell(GatewayEvent::PlaceKept { instance });
@@ -196,6 +247,44 @@ impl Gateway {
             // The version is known while an attempt of it is not closed.
             let Some(pools) = pools else { return };
             let result = lost(&pools, instance, &error).await;
+            gateway.complete_exchange(ticket, result);
+        });
+    }
+
+    /// Completes an attempt at a web request by its whole answer, which its client gets.
+    fn complete_web(&self, ticket: Ticket, answer: FramedWebAnswer, body: Bytes) -> Option<AttemptEnd> {
+        let context = self.attempt_context();
+        let (result, reply) = answer.whole(context, ticket, body);
+        let completed = self.complete(ticket, result);
+        if let Some(reply) = reply {
+            web_attempt::give(context, ticket, reply);
+        }
+        completed.map(|(_, how)| how)
+    }
+
+    /// Starts the task that passes on the body of an answer.
+    fn pass_stream(self: &Rc<Self>, stream: FramedStream, instance: InstanceKey) {
+        let (gateway, ticket) = (self.clone(), stream.ticket);
+        // The version is known while an attempt of it is not closed.
+        let Some(pools) = self.pools(instance) else { return };
+        let task = tokio::task::spawn_local(async move {
+            let result = stream.run(gateway.attempt_context(), &pools, instance).await;
+            if let Some((attempt, how)) = gateway.complete(ticket, result) {
+                // One that did not come to its end is stopped, and its place is free when the instance lets go of it.
+                gateway.stop_attempt(ticket, attempt, how);
+                gateway.poke_soon();
+            }
+        });
+        self.executions.borrow_mut().web_begun(ticket, task.abort_handle());
+    }
+
+    /// Completes an attempt at a web request that has no answer. Where its instance may have been killed, that is waited
+    /// for.
+    fn complete_web_failure(self: &Rc<Self>, ticket: Ticket, instance: InstanceKey, failure: WebFailure) {
+        let gateway = self.clone();
+        let Some(pools) = self.pools(instance) else { return };
+        tokio::task::spawn_local(async move {
+            let result = failure.result(gateway.attempt_context(), &pools, ticket, instance).await;
             gateway.complete_exchange(ticket, result);
         });
     }

@@ -316,7 +316,10 @@ impl Execution {
         self.cold = match attempt {
             // Its instance may be gone by now.
             RunningAttempt::SingleUse { start, .. } => start.clone(),
-            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::Process { .. } => {
+            RunningAttempt::Exchange(_)
+            | RunningAttempt::Framed(_)
+            | RunningAttempt::FramedStream(..)
+            | RunningAttempt::Process { .. } => {
                 let address = self.instance.and_then(|instance| self.entry.function.address(instance));
                 address.map(|address| address.start.clone())
             }

@@ -18,6 +18,8 @@ pub(crate) enum RunningAttempt {
     Exchange(AbortHandle),
     /// One of many on a connection of this gateway.
     Framed(FramedKey),
+    /// The same with an answer to a web request whose body a task passes on.
+    FramedStream(FramedKey, AbortHandle),
     /// An instance that takes this attempt alone, whose task waits for its answer, for a signal, and for its end.
     SingleUse {
         /// Wakes the task.
@@ -59,7 +61,10 @@ impl RunningAttempt {
     pub(crate) fn posted(self, how: AttemptEnd) {
         match self {
             // Its result comes over its connection, and nobody else has a token for it.
-            RunningAttempt::Exchange(_) | RunningAttempt::Framed(_) | RunningAttempt::SingleUse { .. } => {
+            RunningAttempt::Exchange(_)
+            | RunningAttempt::Framed(_)
+            | RunningAttempt::FramedStream(..)
+            | RunningAttempt::SingleUse { .. } => {
                 debug_assert!(false, "a result was posted for an exchange");
             }
             RunningAttempt::Process { signal, .. } => channel::answer(signal, JobSignal::Posted(how)),
@@ -77,6 +82,10 @@ impl RunningAttempt {
     ) -> Option<AttemptEnd> {
         match self {
             RunningAttempt::Framed(key) => (!stop_framed(key)).then_some(how),
+            RunningAttempt::FramedStream(key, task) => {
+                task.abort();
+                (!stop_framed(key)).then_some(how)
+            }
             RunningAttempt::Exchange(task) => {
                 task.abort();
                 Some(how)

@@ -5,9 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName};
+use tokio::task::AbortHandle;
 
+use super::execution::State;
 use super::execution_error::ExecutionError;
 use super::execution_store::ExecutionStore;
+use super::running_attempt::RunningAttempt;
 use super::transitions::no_room;
 use crate::channel::AnswerSender;
 use crate::clock::Nanos;
@@ -81,6 +84,14 @@ impl ExecutionStore {
         let Some(web) = &mut execution.web else { return };
         web.status = status;
         web.outlives_deadline = true;
+    }
+
+    /// The head of an answer over frames has come, and this task passes the body on: it is stopped with the attempt.
+    pub(crate) fn web_begun(&mut self, ticket: Ticket, task: AbortHandle) {
+        let Some(execution) = self.get_mut(ticket) else { return };
+        if let State::Running(RunningAttempt::Framed(key)) = execution.state {
+            execution.state = State::Running(RunningAttempt::FramedStream(key, task));
+        }
     }
 
     /// Bytes of the bodies of request and answer were passed on.

@@ -64,6 +64,7 @@ mod watchdog;
 mod watched;
 mod web;
 mod web_async;
+mod web_frames;
 mod web_limits;
 mod web_origins;
 mod web_streams;

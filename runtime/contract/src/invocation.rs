@@ -125,6 +125,24 @@ impl Trace {
         hex(&self.trace_id)
     }
 
+    /// A trace of a header of version 00.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn of_header(header: &str) -> Self {
+        let part = |from: usize, to: usize| -> Vec<u8> {
+            let digit = |at: usize| u8::from_str_radix(&header[at..at + 2], 16).unwrap();
+            (from..to).step_by(2).map(digit).collect()
+        };
+        assert!(header.starts_with("00-"), "{header}");
+        Self {
+            trace_id: part(3, 35).try_into().unwrap(),
+            span_id: part(36, 52).try_into().unwrap(),
+            flags: part(53, 55)[0],
+            later: None,
+        }
+    }
+
     /// The header `traceparent`.
     pub fn header(&self) -> String {
         let own = || format!("00-{}-{}-{:02x}", self.id(), hex(&self.span_id), self.flags);

@@ -12,6 +12,7 @@
 //! | `invocation` | an invocation, for HTTP/1.1 and for frames |
 //! | `frame_wire` | frames, byte by byte |
 //! | `frames_client` | a gateway's end of frames that blocks |
+//! | `web_bridge` | web requests of HTTP/1.1 that go in frames |
 //! | `control_plane` | the control plane that a JOB calls |
 //! | `built` | programs of this workspace, built by cargo |
 //! | `patience` | waiting with a limit |
@@ -28,4 +29,5 @@ pub mod instance;
 pub mod invocation;
 pub mod patience;
 pub mod process;
+pub mod web_bridge;
 pub mod wire;

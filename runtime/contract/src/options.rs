@@ -71,6 +71,9 @@ struct CustomRuntime {
     /// Its answer to web requests
     #[arg(long, requires = "command", value_enum, default_value_t = Web::Unknown)]
     web: Web,
+    /// It takes web requests over frames, too
+    #[arg(long, requires = "frames")]
+    web_in_frames: bool,
 }
 
 impl Options {
@@ -125,6 +128,7 @@ impl CustomRuntime {
                 },
                 frames: if self.frames { Frames::Spoken } else { Frames::Declined },
                 web: self.web,
+                web_in_frames: self.web_in_frames,
             },
             declined: OnceLock::new(),
             refused_web: OnceLock::new(),

@@ -41,6 +41,9 @@ pub(crate) const FRAMES_READ_BYTES_MIN: usize = 32 * 1024;
 /// own limit.
 pub(crate) const FRAMES_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Bytes of the body of a web request on such a connection: a gateway sends larger ones over HTTP/1.1.
+pub(crate) const FRAMED_WEB_BODY_BYTES_MAX: usize = 64 * 1024;
+
 /// Reads from such a connection before others have their turn.
 pub(crate) const FRAMES_READS_PER_TURN: usize = 4;
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::handler_error::HandlerError;
@@ -13,11 +13,22 @@ use crate::handler_error::HandlerError;
 ///
 /// It is a [`Body`] of the crate `http-body`, so it can be handed on to any library that takes one.
 #[derive(Debug)]
-pub struct RequestBody(Incoming);
+pub struct RequestBody(RequestContent);
+
+#[derive(Debug)]
+enum RequestContent {
+    Coming(Incoming),
+    Whole(Full<Bytes>),
+}
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming) -> Self {
-        Self(body)
+        Self(RequestContent::Coming(body))
+    }
+
+    /// A body that came in a frame.
+    pub(crate) fn whole_at_once(bytes: Bytes) -> Self {
+        Self(RequestContent::Whole(Full::new(bytes)))
     }
 
     /// Waits for the next piece; `None` after the last one.
@@ -80,14 +91,23 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        match &mut self.0 {
+            RequestContent::Coming(body) => Pin::new(body).poll_frame(cx),
+            RequestContent::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            RequestContent::Coming(body) => body.is_end_stream(),
+            RequestContent::Whole(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            RequestContent::Coming(body) => body.size_hint(),
+            RequestContent::Whole(body) => body.size_hint(),
+        }
     }
 }

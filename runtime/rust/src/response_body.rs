@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::TryFutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use http_body_util::combinators::MapErr;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, SizeHint};
@@ -86,6 +86,18 @@ impl ResponseBody {
         let (writer, piece) = BodyWriter::new();
         let writing = async move { write(writer).await }.map_err(Into::into);
         Self(Content::Pieces(Box::pin(WrittenBody::new(Box::pin(writing), piece))))
+    }
+
+    /// All of it, where it is there.
+    pub(crate) fn into_whole(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Content::Whole(mut whole) => {
+                let frame = whole.frame().now_or_never().flatten();
+                let bytes = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+                Ok(bytes.unwrap_or_default())
+            }
+            pieces @ Content::Pieces(_) => Err(Self(pieces)),
+        }
     }
 
     /// Whether all of it is there.

@@ -29,6 +29,7 @@ use crate::request_body::RequestBody;
 use crate::response::{self, HttpResponse};
 use crate::response_body::{AnyError, ResponseBody};
 use crate::server::Instance;
+use crate::standby::ConnectionKey;
 
 /// The path under which a function gets web requests.
 const PREFIX: &str = "/web";
@@ -57,14 +58,31 @@ where
     }
     let mut invocation = WebInvocation::begin(instance, Ids::of(request.headers()));
     let is_head = request.method() == Method::HEAD;
-    match invocation.run(connection, request).await {
-        Ok(response) => invocation.answered(connection, is_head, response),
-        Err(failure) => {
-            let message = failure.to_string();
-            log::failure(&invocation.ids, &failure, &message);
-            invocation.end(failure.outcome());
-            response::failure(&failure, &message)
+    match invocation.run(connection.key, of_function(request)).await {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            invocation.outcome = Outcome::Success;
+            connection.switched.set(Some(Box::new(invocation)));
+            response
         }
+        Ok(response) => invocation.answered(Some(&connection.flushes), is_head, response),
+        Err(failure) => invocation.failed(&failure),
+    }
+}
+
+/// Answers a web request of a frame on a connection.
+pub(crate) async fn answer_framed<H, Args>(
+    instance: &Rc<Instance<H>>,
+    connection: ConnectionKey,
+    request: Request<RequestBody>,
+) -> HttpResponse
+where
+    H: Handler<Args>,
+{
+    let mut invocation = WebInvocation::begin(instance, Ids::of(request.headers()));
+    let is_head = request.method() == Method::HEAD;
+    match invocation.run(connection, request).await {
+        Ok(response) => invocation.answered(None, is_head, response),
+        Err(failure) => invocation.failed(&failure),
     }
 }
 
@@ -93,8 +111,8 @@ impl<H> WebInvocation<H> {
     /// From the head to the head of the answer, stopped at the deadline.
     async fn run<Args>(
         &mut self,
-        connection: &InboundConnection,
-        request: Request<Incoming>,
+        connection: ConnectionKey,
+        request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Failure>
     where
         H: Handler<Args>,
@@ -108,10 +126,10 @@ impl<H> WebInvocation<H> {
         if deadline == Some(arrived) {
             return Err(late(arrived));
         }
-        standby.take(connection.key)?;
+        standby.take(connection)?;
         self.has_run = true;
         let context = head.into_context(Default::default(), sizes.output_max);
-        let mut work = pin!(Some(async { handler.web(of_function(request), context).await }));
+        let mut work = pin!(Some(async { handler.web(request, context).await }));
         let ended = poll_fn(|cx| {
             let Some(work) = work.as_mut().as_pin_mut() else { return Poll::Pending };
             match caught(|| work.poll(cx)) {
@@ -127,10 +145,19 @@ impl<H> WebInvocation<H> {
         check_status(result?)
     }
 
-    /// The answer, with a body that ends the invocation when it ends.
+    /// The answer that tells a failure.
+    fn failed(self, failure: &Failure) -> HttpResponse {
+        let message = failure.to_string();
+        log::failure(&self.ids, failure, &message);
+        self.end(failure.outcome());
+        response::failure(failure, &message)
+    }
+
+    /// The answer, with a body that ends the invocation when it ends. `flushes` are those of its connection, where it has
+    /// one of its own.
     fn answered(
-        mut self,
-        connection: &InboundConnection,
+        self,
+        flushes: Option<&Arc<Flushes>>,
         is_head: bool,
         response: Response<ResponseBody>,
     ) -> HttpResponse
@@ -138,11 +165,6 @@ impl<H> WebInvocation<H> {
         H: 'static,
     {
         let status = response.status();
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            self.outcome = Outcome::Success;
-            connection.switched.set(Some(Box::new(self)));
-            return response;
-        }
         let has_no_body = is_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         let left: Option<u64> = length.and_then(|length| length.parse().ok());
@@ -154,7 +176,7 @@ impl<H> WebInvocation<H> {
             let is_other = has_no_body && left.is_some();
             return if is_other { response.map(|_| ResponseBody::empty()) } else { response };
         }
-        let flushes = Arc::clone(&connection.flushes);
+        let flushes = flushes.map(Arc::clone);
         response.map(|body| {
             ResponseBody::new(AnsweredBody {
                 invocation: Some(self),
@@ -205,7 +227,8 @@ struct AnsweredBody<H> {
     body: Option<ResponseBody>,
     /// Bytes that are still to come, where the handler has said how many. hyper asks for no more.
     left: Option<u64>,
-    flushes: Arc<Flushes>,
+    /// Of a connection that breaks with this body.
+    flushes: Option<Arc<Flushes>>,
     /// The error of the body, until the caller has been sent what came before it.
     fault: Option<AnyError>,
 }
@@ -213,7 +236,9 @@ struct AnsweredBody<H> {
 impl<H> AnsweredBody<H> {
     fn step(&mut self, cx: &mut Task<'_>) -> Poll<Option<Result<Frame<Bytes>, AnyError>>> {
         if self.fault.is_some() {
-            ready!(self.flushes.poll_asked(cx));
+            if let Some(flushes) = &self.flushes {
+                ready!(flushes.poll_asked(cx));
+            }
             return Poll::Ready(self.fault.take().map(Err));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
@@ -249,11 +274,13 @@ impl<H> AnsweredBody<H> {
         }
     }
 
-    /// Ends the body with an error, which closes the connection, when the caller has been sent what came before.
+    /// Ends the body with an error, which breaks the answer off, when the caller has been sent what came before.
     fn fail(&mut self, cx: &mut Task<'_>, failure: &Failure) -> Poll<Option<Result<Frame<Bytes>, AnyError>>> {
         self.report(failure);
         self.fault = Some(failure.to_string().into());
-        self.flushes.ask();
+        if let Some(flushes) = &self.flushes {
+            flushes.ask();
+        }
         self.step(cx)
     }
 

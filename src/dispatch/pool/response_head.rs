@@ -141,12 +141,12 @@ impl ResponseHead {
 }
 
 /// Whether an answer ends with its head, whatever that says of a body.
-fn is_bodiless(status: u16) -> bool {
+pub(super) fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 304)
 }
 
 /// A number in digits and nothing else: a sign is none.
-fn digits(text: &[u8]) -> Option<u64> {
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
     if !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

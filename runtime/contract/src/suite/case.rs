@@ -21,6 +21,8 @@ pub(crate) enum Run {
     Frames(fn(&Subject)),
     /// At a function that speaks HTTP.
     Web(fn(&Subject)),
+    /// The same over HTTP/1.1 and over frames.
+    WebBoth(fn(&Subject, Transport)),
     /// At one that changes the protocol where it is asked to.
     Upgrade(fn(&Subject)),
 }
@@ -77,7 +79,7 @@ impl Case {
     fn rows(&self) -> Vec<Row> {
         let transports: &[Transport] = match self.run {
             Run::Plain(_) | Run::Web(_) | Run::Upgrade(_) => &[Transport::Http],
-            Run::Both(_) => &[Transport::Http, Transport::Frames],
+            Run::Both(_) | Run::WebBoth(_) => &[Transport::Http, Transport::Frames],
             Run::Frames(_) => &[Transport::Frames],
         };
         let row = |transport: &Transport| Row {
@@ -100,11 +102,20 @@ impl Row {
             subject.declined.get_or_init(|| warm::frames_are_declined(subject));
             return;
         }
+        let is_web = matches!(self.run, Run::WebBoth(_));
+        if is_web && self.transport == Transport::Frames && !subject.behaviour.web_in_frames {
+            web::are_not_offered_in_frames(subject);
+            return;
+        }
         match self.run {
             Run::Plain(run) | Run::Frames(run) => run(subject),
             Run::Both(run) => run(subject, self.transport),
             Run::Web(run) => match subject.behaviour.web {
                 Web::Always | Web::Served | Web::ServedWithoutUpgrades => run(subject),
+                Web::Refused | Web::Unknown => web::are_refused_once(subject),
+            },
+            Run::WebBoth(run) => match subject.behaviour.web {
+                Web::Always | Web::Served | Web::ServedWithoutUpgrades => run(subject, self.transport),
                 Web::Refused | Web::Unknown => web::are_refused_once(subject),
             },
             Run::Upgrade(run) => match subject.behaviour.web {

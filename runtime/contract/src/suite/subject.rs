@@ -47,6 +47,8 @@ pub(crate) struct Behaviour {
     pub(crate) late_lines: LateLines,
     pub(crate) frames: Frames,
     pub(crate) web: Web,
+    /// Whether it takes web requests over frames.
+    pub(crate) web_in_frames: bool,
 }
 
 /// The instance after its function has ended the process that it runs in.

@@ -91,6 +91,7 @@ const IN_PROCESS: Behaviour = Behaviour {
     late_lines: LateLines::OwnOrNone,
     frames: Frames::Spoken,
     web: Web::Unknown,
+    web_in_frames: true,
 };
 
 /// Behaviour of a runtime that runs it in another.
@@ -103,6 +104,7 @@ const SURVIVES_EXIT: Behaviour = Behaviour {
     late_lines: LateLines::OfTheOnly,
     frames: Frames::Spoken,
     web: Web::Refused,
+    web_in_frames: true,
 };
 
 fn variable(name: &str, value: &str) -> (String, String) {
@@ -206,7 +208,7 @@ fn java() -> Result<Subject, String> {
         variables_of: Vec::new(),
         missing: vec![variable("HANDLER", NOWHERE)],
         missing_said: vec![NOWHERE.to_owned(), "echo, context".to_owned()],
-        behaviour: Behaviour { web: Web::ServedWithoutUpgrades, ..IN_PROCESS },
+        behaviour: Behaviour { web: Web::ServedWithoutUpgrades, web_in_frames: false, ..IN_PROCESS },
         declined: OnceLock::new(),
         refused_web: OnceLock::new(),
     })

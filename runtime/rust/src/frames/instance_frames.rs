@@ -19,7 +19,8 @@ use picofaas_frames::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::framed_invocation::{self, FramedInvocation};
+use super::framed_invocation::{self, Asked, FramedAnswer, FramedInvocation};
+use super::framed_web::{self, Outlet, WebAnswer, WebStep};
 use super::gathered_body::GatheredBody;
 use super::pulse::Pulse;
 use crate::clock;
@@ -28,8 +29,8 @@ use crate::drain::Drain;
 use crate::handler::Handler;
 use crate::invocation::InvocationAnswer;
 use crate::limits::{
-    FRAMED_INVOCATIONS_MAX, FRAMES_PLACES_SPARE_MAX, FRAMES_READ_BYTES_MIN, FRAMES_READS_PER_TURN,
-    FRAMES_WINDOW_BYTES,
+    FRAMED_INVOCATIONS_MAX, FRAMED_WEB_BODY_BYTES_MAX, FRAMES_PLACES_SPARE_MAX, FRAMES_READ_BYTES_MIN,
+    FRAMES_READS_PER_TURN, FRAMES_WINDOW_BYTES,
 };
 use crate::log;
 use crate::server::Instance;
@@ -48,6 +49,8 @@ struct InstanceFrames<S, F> {
     running: FuturesUnordered<Running<F>>,
     /// The part of them that was neither stopped nor answered.
     invocations: BTreeMap<Sequence, Rc<FramedInvocation>>,
+    /// Answers that come piece by piece, on their way from their invocations.
+    outlet: Rc<Outlet>,
     pulse: Option<Pulse>,
     /// Beginning of the protocol's time.
     began: Instant,
@@ -97,9 +100,12 @@ pub(super) async fn serve<S, H, Args>(
     let settings = Settings {
         attempts_max: FRAMED_INVOCATIONS_MAX,
         window_bytes: FRAMES_WINDOW_BYTES,
+        takes_web: true,
         ..Settings::default()
     };
+    let outlet = Rc::new(Outlet::default());
     let mut connection = InstanceFrames {
+        outlet: Rc::clone(&outlet),
         pulse: instance.pulses.watch(&stream),
         stream,
         frames: InstanceConnection::new(settings, 0),
@@ -114,8 +120,9 @@ pub(super) async fn serve<S, H, Args>(
         reads_left: 0,
         body_max: instance.sizes.body_max,
     };
-    let begin = |invocation, sequence, head, arrived| {
-        framed_invocation::run(Rc::clone(&instance), invocation, key, sequence, head, arrived)
+    let begin = |invocation, sequence, asked, arrived| {
+        let (instance, outlet) = (Rc::clone(&instance), Rc::clone(&outlet));
+        framed_invocation::run(instance, invocation, key, sequence, asked, arrived, outlet)
     };
     let mut waiter = None;
     poll_fn(|cx| {
@@ -132,14 +139,14 @@ pub(super) async fn serve<S, H, Args>(
 impl<S, F> InstanceFrames<S, F>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    F: Future<Output = (Sequence, Option<InvocationAnswer>)>,
+    F: Future<Output = (Sequence, Option<FramedAnswer>)>,
 {
     /// Reads what there is, lets the invocations go on, and writes what came of them. Ready when the connection is
     /// over.
     fn poll_turn(
         &mut self,
         cx: &mut Context<'_>,
-        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, Asked, Instant) -> F,
         drain: &Drain,
     ) -> Poll<()> {
         self.reads_left = FRAMES_READS_PER_TURN;
@@ -153,10 +160,16 @@ where
             self.invocations.remove(&sequence);
             self.answer(sequence, answer);
         }
+        self.take_steps();
         if drain.started() && !is_over {
             self.frames.go_away("the instance is stopping");
         }
         let written = self.write(cx);
+        while let Some(sequence) = self.frames.next_sent() {
+            if let Some(invocation) = self.invocations.get(&sequence) {
+                invocation.allow_piece();
+            }
+        }
         if is_over || self.frames.is_drained() {
             return Poll::Ready(());
         }
@@ -173,7 +186,7 @@ where
     fn take_events(
         &mut self,
         cx: &mut Context<'_>,
-        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, Asked, Instant) -> F,
     ) -> bool {
         loop {
             match self.frames.poll_event(self.ns(self.now), &mut self.input) {
@@ -193,19 +206,25 @@ where
     fn take_event(
         &mut self,
         event: InstanceEvent,
-        begin: &impl Fn(Rc<FramedInvocation>, Sequence, InvocationHead, Instant) -> F,
+        begin: &impl Fn(Rc<FramedInvocation>, Sequence, Asked, Instant) -> F,
     ) {
         match event {
             InstanceEvent::Invoked { sequence, head, fields, body_bytes, body, ends } => {
+                let (asked, body_max) = match fields.web_head() {
+                    None => (Asked::Call(InvocationHead::of_frame(&head, &fields, self.now)), self.body_max),
+                    Some(web) => {
+                        let request = framed_web::request(&head, &web, &fields);
+                        (Asked::Web(request.map(Box::new)), FRAMED_WEB_BODY_BYTES_MAX)
+                    }
+                };
                 let body = if ends {
-                    GatheredBody::whole_at_once(body, self.body_max)
+                    GatheredBody::whole_at_once(body, body_max)
                 } else {
-                    GatheredBody::announced(body_bytes, self.body_max)
+                    GatheredBody::announced(body_bytes, body_max)
                 };
                 let invocation = FramedInvocation::new(body);
-                let head = InvocationHead::of_frame(&head, &fields, self.now);
                 let mut work = self.spare.pop().unwrap_or_else(|| Box::pin(None));
-                work.set(Some(begin(Rc::clone(&invocation), sequence, head, self.now)));
+                work.set(Some(begin(Rc::clone(&invocation), sequence, asked, self.now)));
                 self.begun.push(Begun { sequence, invocation, work });
             }
             InstanceEvent::Data { sequence, bytes, ends } => {
@@ -260,18 +279,46 @@ where
         self.begun = begun;
     }
 
-    fn answer(&mut self, sequence: Sequence, answer: Option<InvocationAnswer>) {
-        let Some(InvocationAnswer { status, body, cold_start_ms }) = answer else {
-            self.frames.done(sequence, DoneReason::Cancelled);
-            return;
+    fn answer(&mut self, sequence: Sequence, answer: Option<FramedAnswer>) {
+        let InvocationAnswer { status, body, cold_start_ms } = match answer {
+            Some(FramedAnswer::Call(answer)) => answer,
+            Some(FramedAnswer::Web(WebAnswer { head, fields, body })) => {
+                let answered = self.frames.answer_web(sequence, head, &fields, &body);
+                self.check_answered(sequence, answered);
+                return;
+            }
+            Some(FramedAnswer::Streamed) => return,
+            None => {
+                self.frames.done(sequence, DoneReason::Cancelled);
+                return;
+            }
         };
         let init_ms = cold_start_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX).to_le_bytes());
         let cold_start = init_ms.as_ref().map(|ms| Field { id: Field::COLD_START, value: ms });
         let head = AnswerHead { status: status.as_u16() };
-        match self.frames.answer(sequence, head, cold_start.as_slice(), &body) {
-            Ok(()) | Err(NotAnswered::Over | NotAnswered::Cancelled) => {}
-            Err(NotAnswered::Invalid) => {
-                self.frames.done(sequence, DoneReason::Failed);
+        let answered = self.frames.answer(sequence, head, cold_start.as_slice(), &body);
+        self.check_answered(sequence, answered);
+    }
+
+    /// Lets go of an attempt whose answer is none.
+    fn check_answered(&mut self, sequence: Sequence, answered: Result<(), NotAnswered>) {
+        if answered == Err(NotAnswered::Invalid) {
+            log::line("error an answer is not sent: its status is not 200 … 599, or its head is too long");
+            self.frames.done(sequence, DoneReason::Failed);
+        }
+    }
+
+    /// Takes the parts of answers that come piece by piece.
+    fn take_steps(&mut self) {
+        for (sequence, step) in self.outlet.take() {
+            match step {
+                WebStep::Begin { head, fields, body_bytes } => {
+                    let begun = self.frames.begin_answer(sequence, head, &fields, body_bytes);
+                    self.check_answered(sequence, begun);
+                }
+                // One that is over meanwhile was stopped, or is not taken.
+                WebStep::Piece { bytes, ends } => drop(self.frames.send(sequence, bytes, ends)),
+                WebStep::BreakOff => drop(self.frames.break_off(sequence)),
             }
         }
     }

@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `instance_frames` | the task of a connection |
 //! | `framed_invocation` | one invocation on it, which can be stopped |
+//! | `framed_web` | a web request on it, and its answer |
 //! | `gathered_body` | a body that comes in pieces |
 //! | `pulse` | signs of life while a handler holds up the thread |
 
 mod framed_invocation;
+mod framed_web;
 pub(crate) mod gathered_body;
 mod instance_frames;
 pub(crate) mod pulse;

@@ -14,6 +14,7 @@ use crate::clock::Nanos;
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
 use crate::ticket::Ticket;
+use crate::web_exchange::WebRequest;
 
 /// Attempts on one connection at once, where the instance takes as many: the most that `instanceConcurrency` may be.
 const ATTEMPTS_MAX: u32 = 10_000;
@@ -63,10 +64,42 @@ impl FrameConnection {
     ) -> Result<Sequence, Refused> {
         let mut state = self.state.borrow_mut();
         let sequence = request_head::begin(&mut state.frames, now, id, execution)?;
-        state.begun(sequence, ticket, now);
+        state.begun(sequence, ticket, None, now);
         drop(state);
         self.wake();
         Ok(sequence)
+    }
+
+    /// Begins an attempt of an execution whose web request has a whole body, or none.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(crate) fn begin_web(
+        &self,
+        ticket: Ticket,
+        now: Nanos,
+        id: ExecutionId,
+        execution: &Execution,
+        request: &Rc<WebRequest>,
+    ) -> Result<Sequence, Refused> {
+        let mut state = self.state.borrow_mut();
+        let FrameState { frames, fields, .. } = &mut *state;
+        let sequence = request_head::begin_web(frames, fields, now, id, execution, request)?;
+        state.begun(sequence, ticket, Some(request.clone()), now);
+        drop(state);
+        self.wake();
+        Ok(sequence)
+    }
+
+    /// Lets so many more bytes of an answer come.
+    pub(crate) fn consume(&self, sequence: Sequence, bytes: usize) {
+        let mut state = self.state.borrow_mut();
+        state.frames.consume(sequence, bytes);
+        let has_more = state.frames.has_outgoing();
+        drop(state);
+        if has_more {
+            self.wake();
+        }
     }
 
     /// Has the instance stop an attempt. Answers whether the connection's task will tell of its end; it does not where
@@ -78,7 +111,7 @@ impl FrameConnection {
             return false;
         };
         match attempt.state {
-            AttemptState::Waiting | AttemptState::Answering(_) => {}
+            AttemptState::Waiting | AttemptState::Answering(_) | AttemptState::Streaming(_) => {}
             AttemptState::Stopped(_) | AttemptState::Stuck | AttemptState::Told => return false,
         }
         let reason = match how {
@@ -103,7 +136,7 @@ impl FrameConnection {
     /// Whether it was retired, and every attempt on it that is out was stopped.
     pub(super) fn is_done(&self) -> bool {
         let is_over = |attempt: &FramedAttempt| match attempt.state {
-            AttemptState::Waiting | AttemptState::Answering(_) => false,
+            AttemptState::Waiting | AttemptState::Answering(_) | AttemptState::Streaming(_) => false,
             AttemptState::Stopped(_) | AttemptState::Stuck | AttemptState::Told => true,
         };
         self.is_retired.get() && self.state.borrow().attempts.values().all(is_over)

@@ -110,7 +110,9 @@ impl FrameDriver {
                 }
                 Some(event) => {
                     let mut state = self.connection.state.borrow_mut();
-                    if let Some(outcome) = state.outcome_of(event, self.now, self.output_max) {
+                    if let Some(outcome) =
+                        state.outcome_of(&self.connection, event, self.now, self.output_max)
+                    {
                         return Poll::Ready(Ok(outcome));
                     }
                 }

@@ -1,7 +1,12 @@
 //! Outcomes of attempts on a connection that carries many.
 
+use bytes::Bytes;
+
 use crate::attempt_end::AttemptEnd;
 use crate::dispatch::pool::connection::ExchangeError;
+use crate::dispatch::pool::web::framed_answer::FramedWebAnswer;
+use crate::dispatch::pool::web::framed_stream::FramedStream;
+use crate::dispatch::pool::web::web_failure::WebFailure;
 use crate::store::attempt_result::AttemptResult;
 use crate::ticket::Ticket;
 
@@ -21,6 +26,24 @@ pub(crate) enum FrameOutcome {
         ticket: Ticket,
         /// The cause.
         error: ExchangeError,
+    },
+    /// A whole answer to a web request has come.
+    WebAnswered {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The answer.
+        answer: FramedWebAnswer,
+        /// Its body.
+        body: Bytes,
+    },
+    /// The head of an answer to a web request has come. The task that passes its body on tells of its end.
+    WebBegun(FramedStream),
+    /// An attempt at a web request has ended without an answer.
+    WebFailed {
+        /// The attempt's execution.
+        ticket: Ticket,
+        /// The cause.
+        failure: WebFailure,
     },
     /// The instance has let go of an attempt that was stopped: its permit and its place are free.
     Stopped {

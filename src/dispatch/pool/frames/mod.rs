@@ -14,6 +14,7 @@
 //! | `frame_driver` | its socket: reads, writes, waits, and tells what came of each attempt |
 //! | `frame_outcome` | the things that come of an attempt |
 //! | `framed_attempt` | an attempt on it, and what has come of its answer |
+//! | `framed_body` | the body of an answer to a web request, on its way |
 //! | `request_head` | an execution as the head of a request |
 
 pub(crate) mod frame_connection;
@@ -21,6 +22,7 @@ pub(crate) mod frame_driver;
 pub(crate) mod frame_outcome;
 mod frame_state;
 mod framed_attempt;
+pub(crate) mod framed_body;
 pub(crate) mod offer;
 pub(crate) mod opening;
 mod request_head;

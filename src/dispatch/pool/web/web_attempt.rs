@@ -16,7 +16,7 @@ use super::super::instance_pools::InstancePools;
 use super::super::response_head::{BodyLength, ResponseHead};
 use super::answer_body::{AnswerBody, Taken};
 use super::answer_head::{ParsedAnswer, parse_answer};
-use super::idle_timer::{IdleTimer, Over};
+use super::idle_timer::IdleTimer;
 use super::sent_request::send;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, UploadError};
@@ -39,7 +39,7 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const PIECES_MAX: usize = 2;
 
 /// Time in which a client may take what came of an answer that has broken off.
-const LAST_PIECES: Duration = Duration::from_millis(500);
+pub(super) const LAST_PIECES: Duration = Duration::from_millis(500);
 
 /// The end of an attempt, and what is to be done with it.
 #[derive(Debug)]
@@ -439,10 +439,7 @@ impl<'a> WebAttempt<'a> {
             }
         }
         if self.has_head || self.upload.is_some() {
-            return self.idle.poll_over(cx).map(|over| match over {
-                Over::Idle => WebFailure::Idle,
-                Over::Whole => WebFailure::Endless,
-            });
+            return self.idle.poll_over(cx).map(WebFailure::from);
         }
         match &mut self.head_due {
             Some(due) => due.as_mut().poll(cx).map(|()| WebFailure::Late),

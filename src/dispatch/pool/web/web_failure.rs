@@ -14,7 +14,7 @@ use crate::web_exchange::BodyLimit;
 
 /// The reason why there is no answer, or not all of it.
 #[derive(Debug)]
-pub(super) enum WebFailure {
+pub(crate) enum WebFailure {
     /// The instance could not be reached, went away, or answered what is no answer.
     Exchange(ExchangeError),
     /// The client left, or broke off its body.
@@ -49,7 +49,7 @@ impl WebFailure {
     }
 
     /// The result of the attempt.
-    pub(super) async fn result(
+    pub(crate) async fn result(
         self,
         context: AttemptContext<'_>,
         pools: &InstancePools,

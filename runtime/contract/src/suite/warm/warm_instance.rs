@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use picofaas_contract::frames_client::FramesClient;
 use picofaas_contract::patience::{patience, until};
 use picofaas_contract::process::Process;
+use picofaas_contract::web_bridge;
 use picofaas_contract::wire::Connection;
 use tempfile::TempDir;
 
@@ -132,6 +133,15 @@ impl WarmInstance {
         match transport {
             Transport::Http => Client::Http(self.connect()),
             Transport::Frames => Client::over_frames(self.frames()),
+        }
+    }
+
+    /// A connection for web requests.
+    #[track_caller]
+    pub(crate) fn web(&self, transport: Transport) -> Connection<Stream> {
+        match transport {
+            Transport::Http => self.connect(),
+            Transport::Frames => Connection::over(Stream::Unix(web_bridge::open(self.connect()))),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::requests::all_bytes;
 use super::web_client::{get, head, start, with_body};
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 
-pub(crate) fn any_status(subject: &Subject) {
+pub(crate) fn any_status(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     for status in [200, 201, 206, 299, 301, 302, 400, 401, 404, 418, 429, 500, 502, 503, 504, 599] {
         let answer = get(&mut connection, &format!("/status/{status}"));
         assert_eq!((answer.status, answer.text()), (status, format!("status {status}").as_str()));
@@ -17,9 +18,9 @@ pub(crate) fn any_status(subject: &Subject) {
 }
 
 /// The connection shows that there is no body: the next answer begins where the last one ended.
-pub(crate) fn without_a_body(subject: &Subject) {
+pub(crate) fn without_a_body(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     for _ in 0..2 {
         connection.send(head("HEAD", "/status/200", ""));
         let answer = connection.receive_head();
@@ -37,9 +38,9 @@ pub(crate) fn without_a_body(subject: &Subject) {
     }
 }
 
-pub(crate) fn any_bytes(subject: &Subject) {
+pub(crate) fn any_bytes(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     for count in [0, 1, 256, 30_000] {
         let body = all_bytes(count);
         connection.send(with_body("POST", "/echo", &body));

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::streams::wait_for;
 use super::web_client::{get, head, piece, start, streaming};
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 use crate::suite::warm::{IN_FLIGHT, Stream, WarmInstance};
 
@@ -13,11 +14,11 @@ const SUCCESS: &str = "picofaas_runtime_invocations_total{outcome=\"success\"}";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-pub(crate) fn metrics(subject: &Subject) {
+pub(crate) fn metrics(subject: &Subject, transport: Transport) {
     let instance = start(subject);
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     for _ in 0..3 {
         assert_eq!(get(&mut connection, "/x").status, 200);
     }
@@ -37,11 +38,11 @@ pub(crate) fn metrics(subject: &Subject) {
 }
 
 /// An answer that has begun is finished.
-pub(crate) fn sigterm_mid_stream(subject: &Subject) {
+pub(crate) fn sigterm_mid_stream(subject: &Subject, transport: Transport) {
     let instance = start(subject);
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     connection.send(head("GET", &format!("/pieces?go={}", go.display()), ""));
     streaming(&mut connection);
     assert_eq!(piece(&mut connection, 5), b"first");

@@ -1,5 +1,7 @@
 //! Requests that no function is to answer, and functions that answer none.
 
+use picofaas_contract::web_bridge;
+
 use super::web_client::{head, start, start_with};
 use crate::suite::subject::{Subject, Web};
 use crate::suite::warm::{ListenerKind, WarmInstance};
@@ -48,6 +50,12 @@ pub(crate) fn are_refused_once(subject: &Subject) {
         }
         Web::Always | Web::Served | Web::ServedWithoutUpgrades | Web::Refused => is_refused(subject),
     });
+}
+
+/// Sees that a runtime that speaks frames, and does not take web requests there, does not offer to.
+pub(crate) fn are_not_offered_in_frames(subject: &Subject) {
+    let instance = WarmInstance::of(subject, "echo");
+    assert!(!web_bridge::is_offered(instance.connect()));
 }
 
 fn is_refused(subject: &Subject) {

@@ -3,11 +3,13 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use picofaas_contract::invocation::Invocation;
 use picofaas_contract::patience::{Stopwatch, let_pass, until};
 use picofaas_contract::wire::{CONTINUE, Connection};
 use serde_json::{Value, json};
 
 use super::web_client::{chunk, get, head, start, start_with, with_body};
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 use crate::suite::warm::{IN_FLIGHT, ListenerKind, Stream};
 
@@ -28,9 +30,9 @@ fn counted(bytes: &[u8]) -> Value {
     json!({ "bytes": bytes.len(), "sum": bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>() })
 }
 
-pub(crate) fn line_as_sent(subject: &Subject) {
+pub(crate) fn line_as_sent(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     for (method, path) in [
         ("GET", "/"),
         ("GET", "/a/b?x=1&y=%20z&x=2"),
@@ -71,9 +73,9 @@ pub(crate) fn paths_of_an_instance(subject: &Subject) {
     assert!(connection.get("/metrics").text().contains(IN_FLIGHT));
 }
 
-pub(crate) fn headers(subject: &Subject) {
+pub(crate) fn headers(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let sent = [
         ("accept", "text/html;q=0.9, */*"),
@@ -106,16 +108,20 @@ pub(crate) fn headers(subject: &Subject) {
     for (name, value) in sent {
         assert_eq!(values(name), [value], "{name} in {told}");
     }
-    assert_eq!((values("host"), values("x-execution-id")), (vec!["shop.example"], vec!["e-1"]));
+    let framed = Invocation::with_body("").execution_id();
+    let execution = if transport == Transport::Http { "e-1" } else { &framed };
+    assert_eq!((values("host"), values("x-execution-id")), (vec!["shop.example"], vec![execution]));
     // As two lines or as the list that they are (RFC 9110, 5.3).
     let twice = values("x-twice").join(",").replace(' ', "");
     assert_eq!(twice, "1,2");
 }
 
-pub(crate) fn any_bytes(subject: &Subject) {
+pub(crate) fn any_bytes(subject: &Subject, transport: Transport) {
     let instance = start(subject);
-    let mut connection = instance.connect();
-    for count in [0, 1, 256, 100_000] {
+    let mut connection = instance.web(transport);
+    // Larger ones go over HTTP/1.1 alone.
+    let largest = if transport == Transport::Http { 100_000 } else { 65_536 };
+    for count in [0, 1, 256, largest] {
         let body = all_bytes(count);
         connection.send(with_body("POST", "/count", &body));
         assert_eq!(connection.receive().json(), counted(&body));

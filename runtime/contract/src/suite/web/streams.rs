@@ -7,6 +7,7 @@ use picofaas_contract::patience::{let_pass, until};
 
 use super::requests::all_bytes;
 use super::web_client::{chunk, head, piece, start, start_with, streaming};
+use crate::suite::case::Transport;
 use crate::suite::subject::Subject;
 use crate::suite::warm::{IN_FLIGHT, ListenerKind};
 
@@ -18,12 +19,12 @@ pub(super) fn wait_for(file: &Path) {
 }
 
 /// The function writes its second piece when the caller has had the first.
-pub(crate) fn piece_by_piece(subject: &Subject) {
+pub(crate) fn piece_by_piece(subject: &Subject, transport: Transport) {
     let instance = start(subject);
     for kind in ["text/event-stream", "application/octet-stream"] {
         let folder = tempfile::tempdir().unwrap();
         let go = folder.path().join("go");
-        let mut connection = instance.connect();
+        let mut connection = instance.web(transport);
         let path = format!("/pieces?go={}", go.display());
         connection.send(head("GET", &path, &format!("Accept: {kind}\r\n")));
         assert_eq!(streaming(&mut connection).header("content-type"), Some(kind));
@@ -53,11 +54,11 @@ pub(crate) fn both_ways(subject: &Subject) {
 }
 
 /// A caller that does not read holds up the function, and loses nothing.
-pub(crate) fn nobody_reads(subject: &Subject) {
+pub(crate) fn nobody_reads(subject: &Subject, transport: Transport) {
     let instance = start(subject);
     let folder = tempfile::tempdir().unwrap();
     let done = folder.path().join("done");
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     connection.send(head("GET", &format!("/flood?bytes={LARGE}&done={}", done.display()), ""));
     let answer = connection.receive_head();
     assert_eq!(answer.status, 200);
@@ -76,10 +77,10 @@ pub(crate) fn nobody_reads(subject: &Subject) {
 }
 
 /// A caller must not take half of an answer for all of it.
-pub(crate) fn breaks_off(subject: &Subject) {
+pub(crate) fn breaks_off(subject: &Subject, transport: Transport) {
     let mut instance = start(subject);
     for length in ["", "?length=100"] {
-        let mut connection = instance.connect();
+        let mut connection = instance.web(transport);
         connection.send(head("GET", &format!("/break{length}"), ""));
         let answer = connection.receive_head();
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -99,11 +100,11 @@ pub(crate) fn breaks_off(subject: &Subject) {
 }
 
 /// The function learns that nobody reads any more, and is not kept.
-pub(crate) fn caller_goes_away(subject: &Subject) {
+pub(crate) fn caller_goes_away(subject: &Subject, transport: Transport) {
     let mut instance = start(subject);
     let folder = tempfile::tempdir().unwrap();
     let gone = folder.path().join("gone");
-    let mut connection = instance.connect();
+    let mut connection = instance.web(transport);
     connection.send(head("GET", &format!("/endless?gone={}", gone.display()), ""));
     streaming(&mut connection);
     assert_eq!(piece(&mut connection, 4), b"more");
