@@ -40,7 +40,7 @@ fn site() -> Server {
     server
 }
 
-/// What `ask` gives, which has to go in one frame.
+/// The result of `ask`, whose request has to go in one frame.
 fn in_a_frame<T>(server: &Server, ask: impl FnOnce() -> T) -> T {
     let before = framed(server, "site");
     let answer = ask();

@@ -126,7 +126,7 @@ impl<S: Read + Write + AsFd> Bridge<S> {
         if !matches!(self.exchange, Exchange::None) || self.is_over {
             return;
         }
-        let Some(request) = Request::take(&self.from_caller) else { return };
+        let Some(request) = BridgedRequest::take(&self.from_caller) else { return };
         let web = WebHead {
             method: request.method.as_bytes(),
             target: request.target.as_bytes(),
@@ -300,7 +300,7 @@ impl<S: Read + Write + AsFd> Bridge<S> {
 }
 
 /// A request with its body, as a frame has it.
-struct Request {
+struct BridgedRequest {
     method: String,
     target: String,
     invocation: Invocation,
@@ -309,7 +309,7 @@ struct Request {
     bytes: usize,
 }
 
-impl Request {
+impl BridgedRequest {
     /// The request that bytes begin with, where all of it is there.
     fn take(bytes: &[u8]) -> Option<Self> {
         let head_bytes = bytes.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
