@@ -4,6 +4,7 @@
 //! measured one after the other in each round, in alternating order, and the figure is the ratio of each round.
 
 mod backend;
+mod raw;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -45,6 +46,9 @@ pub(super) struct WebOptions {
     /// Size of the body of an upload and of a download, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     mib: u32,
+    /// Measure only small requests at a raw handler of the Rust runtime, and calls beside them
+    #[arg(long)]
+    raw: bool,
     /// Where to write every measurement [default: bench-results/<time>-web.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -81,6 +85,12 @@ pub(super) fn run(repository: &Repository, options: &WebOptions) -> Result<ExitC
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let binary = options.tested.binary(repository)?;
     let run = Run::begin(repository, machine)?;
+    if options.raw {
+        let server = Server::start(&binary, &options.tested.arguments(), &folder, "picofaas")?;
+        let figures = raw::measure(repository, options, &server, &folder)?;
+        server.stop()?;
+        return finish(&run, options, &figures, None);
+    }
     let upstream = backend::start()?;
     let template = repository.root().join("benches/nginx/streaming-proxy.conf");
     let (proxy, proxy_port): (Process, u16) = nginx::start(&template, &folder, &upstream.to_string())?;
@@ -115,10 +125,22 @@ pub(super) fn run(repository: &Repository, options: &WebOptions) -> Result<ExitC
     let idle_kib = subjects[1].idle_connections_kib()?;
     server.stop()?;
     drop(proxy);
+    finish(&run, options, &figures, Some(idle_kib))
+}
+
+/// Keeps the figures and prints them.
+fn finish(
+    run: &Run<'_>,
+    options: &WebOptions,
+    figures: &[WebFigure],
+    idle_kib: Option<f64>,
+) -> Result<ExitCode> {
     let results = json!({ "figures": figures, "idleConnectionKib": idle_kib });
     run.save(options.json.as_deref(), "-web", options, &results)?;
-    println!("\n{}", report(&figures)?);
-    println!("an upgraded connection that is idle, of {IDLE_CONNECTIONS}: {idle_kib:.1} KiB");
+    println!("\n{}", report(figures)?);
+    if let Some(idle_kib) = idle_kib {
+        println!("an upgraded connection that is idle, of {IDLE_CONNECTIONS}: {idle_kib:.1} KiB");
+    }
     println!("{}\ncommit: {}, scheduler: {}", run.machine, run.commit, options.tested.scheduler);
     Ok(ExitCode::SUCCESS)
 }
