@@ -188,15 +188,6 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
         vec![counter(vec![label("function", &function.name)], count as f64)]
     };
     push("late_results_total", "Answers that came after the end", MetricType::COUNTER, &late);
-    let rejected = |function: &FunctionSnapshot| {
-        RejectReason::ALL
-            .iter()
-            .map(|reason| {
-                let labels = vec![label("function", &function.name), label("reason", reason.as_str())];
-                counter(labels, function.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
-            })
-            .collect()
-    };
     push("rejected_total", "Invocations refused at admission", MetricType::COUNTER, &rejected);
     push(
         "instances_started_total",
@@ -246,6 +237,15 @@ fn functions(functions: &[FunctionSnapshot], exposition: &mut Exposition) {
         };
         push(name, help, MetricType::COUNTER, &metrics);
     }
+}
+
+/// Invocations of a function that were refused, by the reason.
+fn rejected(function: &FunctionSnapshot) -> Vec<Metric> {
+    let count = |reason: &RejectReason| {
+        let labels = vec![label("function", &function.name), label("reason", reason.as_str())];
+        counter(labels, function.metrics.sum(|m| &m.rejected[*reason as usize]) as f64)
+    };
+    RejectReason::ALL.iter().map(count).collect()
 }
 
 /// The answers of a function to web requests, by the hundreds of their status, of which there were some.

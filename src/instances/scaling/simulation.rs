@@ -333,9 +333,7 @@ fn unhindered(calls: &[(Nanos, Nanos)], length: Nanos) -> Vec<u32> {
     let (mut under_way, mut look) = (0, 0);
     for (at, change) in changes {
         let now = ((at / LOOK) as usize).min(highest.len() - 1);
-        for passed in look..=now {
-            highest[passed] = highest[passed].max(under_way);
-        }
+        highest[look..=now].iter_mut().for_each(|highest| *highest = under_way.max(*highest));
         under_way += change;
         highest[now] = highest[now].max(under_way);
         look = now;
