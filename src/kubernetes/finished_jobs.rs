@@ -58,7 +58,7 @@ pub struct FinishedJobs {
     clock: Clock,
     kept_max: usize,
     ttl: Duration,
-    /// Jobs whose log was read, the oldest first.
+    /// Jobs whose log was read, that which ended first before the others.
     kept: RefCell<VecDeque<FinishedJob>>,
     /// Number of attempts whose Job was made and that have not ended.
     running: Cell<usize>,
@@ -139,12 +139,18 @@ impl FinishedJobs {
         pod: FinishedPod,
         log_read: impl Future<Output = ()>,
     ) {
+        let finished = self.clock.now();
         self.unread.set(self.unread.get() + 1);
         log_read.await;
         self.unread.set(self.unread.get() - 1);
         let name: Rc<str> = name.into();
         self.forget_deleted();
-        self.kept.borrow_mut().push_back(FinishedJob { name: name.clone(), finished: self.clock.now(), pod });
+        {
+            // One that ended before others may have its log read after theirs.
+            let mut kept = self.kept.borrow_mut();
+            let at = kept.partition_point(|job| job.finished <= finished);
+            kept.insert(at, FinishedJob { name: name.clone(), finished, pod });
+        }
         self.objects.look();
         if pod == FinishedPod::Lingering {
             self.pods.look();
@@ -297,7 +303,7 @@ mod tests {
     use crate::kubernetes::fake_api;
 
     #[test]
-    fn of_too_many_the_oldest_go_and_none_before_its_log_was_read() {
+    fn of_too_many_those_go_that_ended_first_and_none_before_its_log_was_read() {
         fake_api::run(async {
             let (finished, mut calls) = fake_api::finished_jobs(2);
             let keep = |name: &'static str| finished.keep(name, FinishedPod::Over, ready(()));
@@ -314,10 +320,10 @@ mod tests {
             keep("fourth").await;
             assert_eq!(calls.recv().await.as_deref(), Some("DELETE second"));
             drop(log_read);
-            assert_eq!(calls.recv().await.as_deref(), Some("DELETE third"));
+            assert_eq!(calls.recv().await.as_deref(), Some("DELETE first"), "it ended before the others");
             assert!(finished.delete_oldest(false).await && finished.delete_oldest(false).await);
+            assert_eq!(calls.recv().await.as_deref(), Some("DELETE third"));
             assert_eq!(calls.recv().await.as_deref(), Some("DELETE fourth"));
-            assert_eq!(calls.recv().await.as_deref(), Some("DELETE first"));
             assert!(!finished.delete_oldest(false).await, "there is none");
         });
     }

@@ -29,6 +29,9 @@ use crate::ticket::Ticket;
 
 /// Time for which an instance that nobody waits for is idle before its grant, at least (ns).
 const IDLE_NS: Nanos = 5_000_000;
+/// Part of the wait for an instance for which it may be idle then and still be what was waited for: on a busy machine its
+/// grant comes late.
+const IDLE_PART: Nanos = 4;
 /// Time that the answer of an instance that has ended may still be on its way.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 /// Time in which the end of an instance whose connection was lost is waited for, to say why. It is killed then.
@@ -86,10 +89,7 @@ impl StandbyAttempt {
         let address = entry.function.address(instance);
         let admitted = execution.timestamps.admitted;
         // One that was ready when the execution came, or for a while before it was granted, made nobody wait.
-        let waited = address.as_ref().is_none_or(|address| {
-            let ready = address.start.ready;
-            ready > admitted && now.saturating_sub(ready) < IDLE_NS
-        });
+        let waited = address.as_ref().is_none_or(|address| has_waited(admitted, address.start.ready, now));
         let metrics = entry.metrics();
         if waited { &metrics.standby_missed } else { &metrics.standby_taken }.add_one();
         let start = address.as_ref().map(|address| address.start.clone());
@@ -242,6 +242,12 @@ async fn exchange(
     }
 }
 
+/// Whether an execution that was admitted at this time has waited for an instance that was ready at that time.
+fn has_waited(admitted: Nanos, ready: Nanos, granted: Nanos) -> bool {
+    let (wait, idle) = (ready.saturating_sub(admitted), granted.saturating_sub(ready));
+    wait > 0 && idle < IDLE_NS.max(wait / IDLE_PART)
+}
+
 /// Whether a single-use instance says that it is used up, and has run no handler.
 fn is_already_used(response: &InstanceResponse) -> bool {
     const CODE: &[u8] = b"\"ALREADY_USED\"";
@@ -273,4 +279,24 @@ fn outcome(error: &ExchangeError, is_unsent: bool, end: Option<JobEnd>) -> Outco
 
 fn how(told: Option<JobSignal>) -> AttemptEnd {
     told.map_or(AttemptEnd::Done, |(JobSignal::Posted(how) | JobSignal::Stop(how))| how)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_was_waited_for_though_its_grant_came_late_and_not_where_it_was_idle_for_long() {
+        const MS: Nanos = 1_000_000;
+        for (admitted, ready, granted, waited) in [
+            (10, 9, 10, false),
+            (10, 11, 15, true),
+            (10, 11, 16, false),
+            (0, 1000, 1249, true),
+            (0, 1000, 1250, false),
+        ] {
+            let told = has_waited(admitted * MS, ready * MS, granted * MS);
+            assert_eq!(told, waited, "{admitted} {ready} {granted}");
+        }
+    }
 }
