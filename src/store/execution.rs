@@ -311,19 +311,38 @@ impl Execution {
     /// Takes note that an attempt had the first answer of its instance.
     #[cold]
     pub(super) fn cold_started(&mut self, attempt: &RunningAttempt, init: Option<Nanos>) {
-        self.cold_start = true;
-        self.init = init;
-        self.cold = match attempt {
+        let start = match attempt {
             // Its instance may be gone by now.
             RunningAttempt::SingleUse { start, .. } => start.clone(),
             RunningAttempt::Exchange(_)
             | RunningAttempt::Framed(_)
             | RunningAttempt::FramedStream(..)
-            | RunningAttempt::Process { .. } => {
-                let address = self.instance.and_then(|instance| self.entry.function.address(instance));
-                address.map(|address| address.start.clone())
-            }
+            | RunningAttempt::Process { .. } => self.instance_start(),
         };
+        self.cold_started_with(start, init);
+    }
+
+    /// Takes note of the start of its instance, where that was ready after the execution had come: a web application does
+    /// not say which answer is its first.
+    pub(super) fn note_awaited_start(&mut self) {
+        let admitted = self.timestamps.admitted;
+        if let Some(start) = self.instance_start().filter(|start| start.wanted > 0 && start.ready > admitted)
+        {
+            self.cold_started_with(Some(start), None);
+        }
+    }
+
+    /// The start of the instance of the running attempt.
+    fn instance_start(&self) -> Option<Arc<InstanceStart>> {
+        let address = self.entry.function.address(self.instance?)?;
+        Some(address.start.clone())
+    }
+
+    #[cold]
+    fn cold_started_with(&mut self, start: Option<Arc<InstanceStart>>, init: Option<Nanos>) {
+        self.cold_start = true;
+        self.init = init;
+        self.cold = start;
         let phases = self.cold_phases();
         self.entry.metrics().count_cold_start(init, phases);
     }

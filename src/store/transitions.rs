@@ -135,7 +135,7 @@ impl ExecutionStore {
         execution.timestamps.first_byte = first_byte;
         execution.timestamps.answered = answered;
         execution.standby = standby;
-        if cold_start {
+        if cold_start && !execution.cold_start {
             execution.cold_started(&attempt, init_ns);
         }
         let (how, status) = match outcome {

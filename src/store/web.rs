@@ -78,6 +78,7 @@ impl ExecutionStore {
     pub(crate) fn web_answered(&mut self, ticket: Ticket, status: u16, now: Nanos) {
         let Some(execution) = self.get_mut(ticket) else { return };
         execution.timestamps.first_byte = now;
+        execution.note_awaited_start();
         if let Some(count) = execution.entry.metrics().web_responses.get(usize::from(status / 100) - 1) {
             count.add_one();
         }

@@ -474,3 +474,20 @@ fn an_attempt_over_its_own_time_says_which_that_was() {
     assert!(answer.message().contains("attemptTimeoutMs"), "{answer:?}");
     request.until_closed();
 }
+
+#[test]
+fn a_request_that_waited_for_the_start_of_its_instance_is_told_so_and_the_next_one_is_not() {
+    let server = Server::start(&[]);
+    let function = warm("site", "web").with("web", json!({})).with("replicas", json!({ "min": 0, "max": 1 }));
+    server.register(&function);
+    let mut client = server.client();
+    let first = client.get("/fn/site/x");
+    assert_eq!((first.status, first.header("x-cold-start")), (200, Some("true")), "{first:?}");
+    let timing = first.header("server-timing").unwrap();
+    assert!(timing.contains(", cold-announced;dur="), "{timing}");
+    let record = client.ended(first.header("x-execution-id").unwrap());
+    assert!(record["cold"]["announced"].is_u64(), "{record}");
+    let second = client.get("/fn/site/x");
+    assert_eq!((second.status, second.header("x-cold-start")), (200, None), "{second:?}");
+    assert_eq!(server.scrape().of_function("site", "cold_starts_total"), 1.0);
+}
