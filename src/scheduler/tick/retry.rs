@@ -25,21 +25,7 @@ impl Scheduler {
         if execution.ticket != ticket || !in_flight {
             return;
         }
-        match how {
-            AttemptEnd::Answered if execution.state == ExecutionState::Running => {
-                self.count_answered(&execution, now);
-            }
-            // By the clock of the scheduler its time is over in a moment: the function has rounded it down.
-            AttemptEnd::Late if execution.state == ExecutionState::Running => {
-                self.count_stopped(&execution, execution.deadline.max(now));
-            }
-            AttemptEnd::Answered
-            | AttemptEnd::Late
-            | AttemptEnd::Done
-            | AttemptEnd::Failed
-            | AttemptEnd::Unsent => {}
-        }
-        self.release_permit(&execution, now);
+        self.release_permit(&execution, how, now);
         match (execution.state, how) {
             (ExecutionState::Ending, _) | (_, AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done) => {
                 self.let_go(slot);

@@ -1,7 +1,8 @@
 //! Serving the versions that have something to do: permits, instances, grants.
 
-use super::unreachable::measure_pace;
+use super::unreachable::{count_attempt, measure_pace};
 use super::{GRANTS_PER_VERSION, Scheduler, VERSIONS_PER_TICK, timer_ms};
+use crate::attempt_end::AttemptEnd;
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
 use crate::scheduler::message::{EndReason, GatewayCommand, SchedulerEvent};
@@ -17,7 +18,9 @@ impl Scheduler {
             version.active = false;
             let (done, again) = self.serve(&mut version, now);
             work += done;
-            measure_pace(&mut version, done, now);
+            if version.gate.is_some() {
+                measure_pace(&mut version, done, now);
+            }
             version.publish();
             if version.is_finished() {
                 if let Some(version) = self.give_back(version) {
@@ -58,7 +61,9 @@ impl Scheduler {
             let Some(place) = version.pick() else {
                 return (done, self.ask_for_instances(version));
             };
-            if let Err(why) = self.check_deadline(version, slot, now) {
+            if version.gate.is_some()
+                && let Err(why) = self.check_deadline(version, slot, now)
+            {
                 self.drop_unreachable(version, slot, why);
                 continue;
             }
@@ -176,8 +181,8 @@ impl Scheduler {
         }
     }
 
-    /// Releases the permit of an attempt that has ended, and its place at the instance.
-    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, now: Nanos) {
+    /// Releases the permit of an attempt that has ended so, and its place at the instance.
+    pub(super) fn release_permit(&mut self, execution: &ScheduledExecution, how: AttemptEnd, now: Nanos) {
         let key = InstanceKey {
             version: execution.version,
             place: execution.place,
@@ -188,6 +193,9 @@ impl Scheduler {
             return;
         };
         version.in_flight -= 1;
+        if version.gate.is_some() {
+            count_attempt(version, execution, how, now);
+        }
         let mut idle = false;
         // One that is down counts on, because it may be found to be there after all.
         if let Some(instance) = version.place_mut(key) {

@@ -4,15 +4,18 @@ use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 
 use super::Scheduler;
+use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::InstanceKey;
 use crate::scheduler::deadline_gate::{Candidate, Unreachable};
 use crate::scheduler::message::EndReason;
-use crate::scheduler::scheduled_execution::ScheduledExecution;
+use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
 use crate::scheduler::scheduled_version::ScheduledVersion;
 
 impl Scheduler {
-    /// Whether the first in line is to be begun. One whose time to run begins with its first attempt is.
+    /// Whether the first in line of a version with a gate is to be begun. One whose time to run begins with its first
+    /// attempt is.
+    #[inline(never)]
     pub(super) fn check_deadline(
         &self,
         version: &mut ScheduledVersion,
@@ -53,23 +56,6 @@ impl Scheduler {
         self.let_go(slot);
     }
 
-    /// Counts an attempt that was answered while its execution and it had time left.
-    pub(super) fn count_answered(&mut self, execution: &ScheduledExecution, now: Nanos) {
-        let key = InstanceKey {
-            version: execution.version,
-            place: execution.place,
-            generation: execution.instance_generation,
-        };
-        let Some(version) = self.version(execution.version) else { return };
-        let Some(gate) = version.gate.as_deref_mut() else { return };
-        if execution.granted > 0 {
-            gate.count_answered(execution.granted, now);
-        }
-        if let Some(instance) = version.place_mut(key) {
-            instance.has_answered = true;
-        }
-    }
-
     /// Counts an attempt that is stopped, because its own time or that of its execution is over.
     pub(super) fn count_stopped(&mut self, execution: &ScheduledExecution, now: Nanos) {
         if execution.granted > 0
@@ -81,7 +67,42 @@ impl Scheduler {
     }
 }
 
-/// Measures and publishes how fast the line of a version moves, of which `left` were taken just now.
+/// Counts an attempt that has ended so, where the version has a gate.
+#[inline(never)]
+pub(super) fn count_attempt(
+    version: &mut ScheduledVersion,
+    execution: &ScheduledExecution,
+    how: AttemptEnd,
+    now: Nanos,
+) {
+    let Some(gate) = version.gate.as_deref_mut() else { return };
+    if execution.state != ExecutionState::Running {
+        // It was counted when it was stopped.
+        return;
+    }
+    let &ScheduledExecution { granted, since, deadline, .. } = execution;
+    match how {
+        AttemptEnd::Answered => {
+            if granted > 0 {
+                gate.count_answered(granted, now);
+            }
+            let key = InstanceKey {
+                version: execution.version,
+                place: execution.place,
+                generation: execution.instance_generation,
+            };
+            if let Some(instance) = version.place_mut(key) {
+                instance.has_answered = true;
+            }
+        }
+        // By the clock of the scheduler its time is over in a moment: the function has rounded it down.
+        AttemptEnd::Late if granted > 0 => gate.count_stopped(granted, since, deadline, deadline.max(now)),
+        AttemptEnd::Late | AttemptEnd::Done | AttemptEnd::Failed | AttemptEnd::Unsent => {}
+    }
+}
+
+/// Measures and publishes how fast the line of a version with a gate moves, of which `left` were taken just now.
+#[inline(never)]
 pub(super) fn measure_pace(version: &mut ScheduledVersion, left: usize, now: Nanos) {
     let Some(gate) = version.gate.as_deref_mut() else { return };
     let left = u32::try_from(left).unwrap_or(u32::MAX);
