@@ -8,6 +8,7 @@ use picofaas::internals::attempt_end::AttemptEnd;
 use picofaas::internals::clock::Clock;
 use picofaas::internals::instance::InstanceKey;
 use picofaas::internals::queue::FunctionQueue;
+use picofaas::internals::queue_order::QueueOrder;
 use picofaas::internals::scheduler::{
     Capacity, GatewayCommand, GatewayEvent, Rings, ScheduledVersion, Scheduler, SchedulerCommand,
     VersionLimits,
@@ -25,6 +26,7 @@ const LIMITS: VersionLimits = VersionLimits {
     instances_max: 4,
     can_start: true,
     drop_unreachable: true,
+    queue_order: QueueOrder::Deadline,
 };
 
 /// A scheduler with this many functions open, each with one ready instance; the first one's queue.

@@ -58,6 +58,7 @@ mod metrics;
 mod origin;
 mod probe;
 mod queue;
+mod queue_order;
 mod registry;
 mod scaffold;
 mod scheduler;
@@ -145,6 +146,9 @@ pub mod internals {
     }
     pub mod queue {
         pub use crate::queue::function_queue::FunctionQueue;
+    }
+    pub mod queue_order {
+        pub use crate::queue_order::QueueOrder;
     }
     pub mod registry {
         pub use crate::registry::rollout::{limits, version};

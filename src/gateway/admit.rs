@@ -265,7 +265,7 @@ impl Gateway {
         };
         let queue = &entry.function.queue;
         if invocation == Invocation::Sync
-            && let Some(wait) = queue.wait_beyond(time_limit.ns())
+            && let Some(wait) = queue.wait_beyond(time_limit.ns(), deadline)
         {
             return Err(self.unreachable(entry, time_limit, wait));
         }

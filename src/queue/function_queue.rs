@@ -48,7 +48,7 @@ impl Default for Announced {
 /// | `announced` | gateways set, scheduler clears | both | `swap` / `store`, `SeqCst` |
 /// | `credits` | gateways take, scheduler gives back, and takes for whoever comes from the version before | both | relaxed: it guards a number, not data |
 /// | `waiting`, `in_flight`, `ready` | scheduler | scrapes, reads of a function | relaxed gauges |
-/// | `pace_ns` | scheduler | gateways at admit | a relaxed gauge |
+/// | `pace_ns`, `last_due_ns` | scheduler | gateways at admit | relaxed gauges |
 #[derive(Debug)]
 pub struct FunctionQueue {
     ring: ArrayQueue<Ticket>,
@@ -63,6 +63,9 @@ pub struct FunctionQueue {
     /// Time from one execution that leaves the line to the next (ns), while the line is not empty and that is known; 0
     /// else.
     pub pace_ns: AtomicU64,
+    /// When the last in line is due (ns), where a line by deadline has a pace; 0 else. One that is due sooner comes to
+    /// stand before it.
+    pub last_due_ns: AtomicU64,
 }
 
 impl FunctionQueue {
@@ -77,6 +80,7 @@ impl FunctionQueue {
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
             pace_ns: AtomicU64::new(0),
+            last_due_ns: AtomicU64::new(0),
         }
     }
 
@@ -135,11 +139,12 @@ impl FunctionQueue {
         self.ring.len() + self.waiting.load(Ordering::Relaxed) as usize
     }
 
-    /// How long an execution that came now would wait (ns), where its line is known to take longer than `time` (ns).
+    /// How long an execution that came now would wait (ns), where its line is known to take longer than `time` (ns) and
+    /// it would be the last, as it is due at `deadline` (ns).
     #[must_use]
-    pub fn wait_beyond(&self, time: u64) -> Option<u64> {
+    pub fn wait_beyond(&self, time: u64, deadline: u64) -> Option<u64> {
         let pace = self.pace_ns.load(Ordering::Relaxed);
-        if pace == 0 {
+        if pace == 0 || deadline < self.last_due_ns.load(Ordering::Relaxed) {
             return None;
         }
         let wait = pace.saturating_mul(self.depth() as u64);

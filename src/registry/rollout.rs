@@ -271,5 +271,6 @@ pub fn limits(spec: &FunctionSpec) -> VersionLimits {
         instances_max: places(spec),
         can_start: spec.execution_mode == ExecutionMode::Warm || spec.standby.is_some(),
         drop_unreachable: spec.drop_unreachable,
+        queue_order: spec.queue_order,
     }
 }

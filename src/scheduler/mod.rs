@@ -8,6 +8,7 @@
 //! | `deadline_gate` | whether an execution can still end in time, and how fast a line moves |
 //! | `service_times` | what attempts of a version have taken lately |
 //! | `scheduled_execution` | the scheduler's half of an execution; wait lists |
+//! | `wait_line`, `deadline_heap` | the line of a version: which of those that wait is next |
 //! | `wheel` | timers |
 //! | `message` | the messages between scheduler, gateways and control |
 //! | `rings` | every ring but those of functions, which are in [`queue`](crate::queue); the idle scheduler |
@@ -35,6 +36,9 @@
 //! | complete | gateway, then tick | store, `gateway_events`; scheduled execution, version | no; awaits the answer until the scheduler ends it | one answer of `--max-output` bytes, parsed once; one event |
 //! | reply | gateway | store, the client's connection | no | one answer; its output is copied into it |
 //!
+//! One that comes into a line, leaves it or is the next of it takes at most 5 steps of the list and 5 log₂(n + 1) of the
+//! heap where n wait, whatever their deadlines are: 80 where 65,535 do (`wait_line`).
+//!
 //! Four things in a tick are bounded by a function's own limits instead: a grant looks at each
 //! place of its version (`replicas.max`, or the number of endpoints), `SchedulerCommand::Close`
 //! empties the function's queue (`queueSize`), `SchedulerCommand::Succeed` moves the whole line of
@@ -54,7 +58,7 @@
 //! | `FunctionQueue` announced flag | gateways set; tick clears, and sets at its bound | both | `SeqCst` |
 //! | `FunctionQueue` credits | gateways take, and give back where the store is full; tick gives back, and takes for those that come from a replaced version | both | nothing: the number guards itself |
 //! | `FunctionQueue::{waiting, in_flight, ready}` | tick | scrapes, reads of a function, `Retry-After`, control for `headroom` and `scaleAhead` | nothing: gauges |
-//! | `FunctionQueue::pace_ns` | tick | gateways at admit | nothing: a gauge |
+//! | `FunctionQueue::{pace_ns, last_due_ns}` | tick | gateways at admit | nothing: gauges |
 //! | `ExecutionSignals` deadline, run budget | gateway at admit | tick at accept | the push of the ticket |
 //! | `ExecutionSignals` cancelled | gateway | tick at accept | `SeqCst`, and the `GatewayEvent::Cancelled` that follows |
 //! | `ExecutionSignals` released | tick | gateway before it uses the slot again | `Release` |
@@ -89,6 +93,7 @@
 //! drives the real scheduler over the real rings on one thread.
 pub(crate) mod command_sender;
 pub(crate) mod deadline_gate;
+mod deadline_heap;
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
 pub(crate) mod message;
@@ -100,4 +105,5 @@ mod service_times;
 mod simulation;
 pub(crate) mod thread;
 pub(crate) mod tick;
+pub(crate) mod wait_line;
 pub(crate) mod wheel;

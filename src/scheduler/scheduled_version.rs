@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::deadline_gate::DeadlineGate;
-use super::scheduled_execution::WaitList;
+use super::wait_line::WaitLine;
 use crate::clock::Nanos;
 use crate::instance::{InstanceKey, VersionIndex};
 use crate::queue::function_queue::FunctionQueue;
+use crate::queue_order::QueueOrder;
 
 /// Limits of a function's specification that the scheduler enforces.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct VersionLimits {
     pub can_start: bool,
     /// Whether an execution that can hardly end in time is ended instead of begun.
     pub drop_unreachable: bool,
+    /// Which of the executions that wait is next.
+    pub queue_order: QueueOrder,
 }
 
 /// State of an instance, as the scheduler sees it.
@@ -91,7 +94,7 @@ pub struct ScheduledVersion {
     /// See [`VersionLimits`].
     pub limits: VersionLimits,
     /// Executions that wait for a grant.
-    pub waiting: WaitList,
+    pub waiting: WaitLine,
     /// Attempts in flight that were granted from this version.
     pub in_flight: u32,
     /// Attempts in flight on the versions that this one replaced.
@@ -131,7 +134,7 @@ impl ScheduledVersion {
             index,
             queue,
             limits,
-            waiting: WaitList::new(),
+            waiting: WaitLine::new(limits.queue_order),
             in_flight: 0,
             predecessor_in_flight: 0,
             backing_off: 0,
@@ -281,6 +284,7 @@ mod tests {
             instances_max: 3,
             can_start: true,
             drop_unreachable: false,
+            queue_order: QueueOrder::default(),
         };
         ScheduledVersion::new(0, Arc::new(FunctionQueue::new(8)), limits)
     }

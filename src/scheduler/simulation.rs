@@ -13,8 +13,10 @@ mod corner;
 mod dice;
 mod gateway;
 mod kept_places;
+mod orders;
 mod overload;
 mod runs;
+mod seen_lines;
 mod seen_times;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +35,7 @@ use control::{ModelControl, SentCommand};
 use dice::Dice;
 use gateway::{ModelGateway, id, ticket_of};
 use kept_places::KeptPlaces;
+use seen_lines::SeenLines;
 use seen_times::SeenTimes;
 
 /// Work that one tick may do at most.
@@ -81,6 +84,7 @@ struct Simulation {
     on_instance: BTreeMap<(VersionIndex, u16, u32), u32>,
     kept: KeptPlaces,
     times: SeenTimes,
+    lines: SeenLines,
     /// Instances that may be granted, and those that may not be any more.
     grantable: BTreeSet<(VersionIndex, u16, u32)>,
     gone: BTreeSet<(VersionIndex, u16, u32)>,
@@ -117,6 +121,7 @@ impl Simulation {
             on_instance: BTreeMap::new(),
             kept: KeptPlaces::default(),
             times: SeenTimes::default(),
+            lines: SeenLines::default(),
             grantable: BTreeSet::new(),
             gone: BTreeSet::new(),
             removed: BTreeSet::new(),
@@ -167,6 +172,9 @@ impl Simulation {
             self.scheduler_event_came(&event);
             self.control.inbox.push_back(event);
         }
+        for step in std::mem::take(&mut self.scheduler.line_steps) {
+            self.lines.step(step, &self.control, self.now);
+        }
         let mut runs = BTreeMap::<VersionIndex, usize>::new();
         let mut drops = Vec::new();
         for gateway in 0..self.gateways.len() {
@@ -198,6 +206,7 @@ impl Simulation {
                 self.gone.retain(|(index, ..)| *index != version);
                 self.grantable.retain(|(index, ..)| *index != version);
                 self.times.forget(version);
+                self.lines.forget(version);
             }
             SentCommand::Succeeded { old } => {
                 if let Some(old) = self.control.versions.get_mut(&old) {

@@ -16,7 +16,7 @@
 //! | `idle` | idle instances: which are retired, and how control is told |
 
 #[cfg(test)]
-mod audit;
+pub(super) mod audit;
 mod commands;
 mod credits;
 mod idle;
@@ -78,6 +78,9 @@ pub struct Scheduler {
     notified: bool,
     /// State of a xorshift generator, for jitter.
     jitter: u64,
+    /// Steps of all lines, which the simulation takes.
+    #[cfg(test)]
+    pub(super) line_steps: Vec<audit::LineStep>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -100,6 +103,8 @@ impl Scheduler {
             touched: vec![false; capacity.gateways].into_boxed_slice(),
             notified: false,
             jitter: seed | 1,
+            #[cfg(test)]
+            line_steps: Vec::new(),
             rings,
         }
     }

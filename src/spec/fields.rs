@@ -34,6 +34,8 @@ pub(crate) enum FieldKind {
     Texts,
     /// One of a few words.
     Word { words: &'static [&'static str], default: &'static str },
+    /// One of a few words, without a default: where it is left out, another field counts.
+    FollowingWord(&'static [&'static str]),
     /// A boolean, with what it is where it is left out.
     Boolean { default: bool },
     /// A value whose schemas are written by hand, beside the generated parts.
@@ -149,6 +151,11 @@ pub(crate) const FIELDS: &[FieldRow] = &[
         about: "Whether an invocation of a `WARM` or `POOL` function without `web` that would hardly end by its deadline is ended with `DEADLINE_UNREACHABLE` before it is begun.",
     },
     FieldRow {
+        path: "queueOrder",
+        kind: FieldKind::FollowingWord(&["FIFO", "LIFO", "DEADLINE"]),
+        about: "Which of the executions that wait is begun next. `FIFO`: the one that came first. `LIFO`: the one that came last, while the first has waited for a quarter of its time. `DEADLINE`: the one whose deadline is the earliest. Where it is left out, `DEADLINE` with `dropUnreachable` and `FIFO` without.",
+    },
+    FieldRow {
         path: "maxRetries",
         kind: FieldKind::Number(Bounds { min: 0, max: 10, default: 3, unit: "retries" }),
         about: "Attempts after the first. Functions must be idempotent, or set 0.",
@@ -251,6 +258,7 @@ pub(super) const fn number(path: &str) -> NumberField {
                 FieldKind::Text { .. }
                 | FieldKind::Texts
                 | FieldKind::Word { .. }
+                | FieldKind::FollowingWord(_)
                 | FieldKind::Boolean { .. }
                 | FieldKind::ByHand => panic!("the field is no number"),
             };

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::error::excerpt;
 use crate::fnv::Fnv1a;
+use crate::queue_order::QueueOrder;
 
 /// Provider of the instances of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
@@ -143,6 +144,8 @@ pub struct FunctionSpec {
     /// functions without `web`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop_unreachable: bool,
+    /// Which of the executions that wait is begun next.
+    pub queue_order: QueueOrder,
     /// Attempts after the first.
     pub max_retries: u32,
     /// Bound of the first random pause before a retry, in milliseconds.
@@ -247,6 +250,7 @@ pub(super) fn read_spec(
     let local = container::local(&spec, findings);
     let (replicas, headroom) = read_replicas(&spec, mode, findings);
     let instance_concurrency = given(&spec, const { fields::number("instanceConcurrency") }, findings);
+    let drop_unreachable = read_drop_unreachable(&spec, mode, findings);
     let function = FunctionSpec {
         image: container::image(&spec, findings),
         command: container::words(&spec, "command", findings),
@@ -268,7 +272,8 @@ pub(super) fn read_spec(
         concurrency,
         instance_concurrency: instance_concurrency.unwrap_or(concurrency),
         queue_size: whole(&spec, const { fields::number("queueSize") }, findings),
-        drop_unreachable: read_drop_unreachable(&spec, mode, findings),
+        drop_unreachable,
+        queue_order: read_queue_order(&spec, drop_unreachable, findings),
         max_retries: whole(&spec, const { fields::number("maxRetries") }, findings),
         retry_backoff_ms,
         retry_max_backoff_ms,
@@ -421,6 +426,22 @@ fn read_frames(spec: &Object<'_>, mode: Option<ExecutionMode>, findings: &mut Fi
         field.error(findings, format!("is only for executionMode POOL, which is {mode} here; leave it out"));
     }
     frames
+}
+
+/// Reads which of the executions that wait is next.
+fn read_queue_order(spec: &Object<'_>, drops: bool, findings: &mut Findings) -> QueueOrder {
+    let default = if drops { QueueOrder::Deadline } else { QueueOrder::Fifo };
+    let Some(field) = spec.get("queueOrder") else { return default };
+    match field.text(findings) {
+        Some("FIFO") => QueueOrder::Fifo,
+        Some("LIFO") => QueueOrder::Lifo,
+        Some("DEADLINE") => QueueOrder::Deadline,
+        Some(other) => {
+            field.error(findings, format!("must be FIFO, LIFO or DEADLINE, is \"{}\"", excerpt(other)));
+            default
+        }
+        None => default,
+    }
 }
 
 /// Reads whether what cannot end in time is dropped; `true` is for functions of which that can be known.

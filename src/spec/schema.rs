@@ -62,9 +62,10 @@ fn written(text: &str, form: SchemaForm) -> (String, Vec<&str>) {
 fn always_answered() -> Vec<&'static str> {
     let always = |row: &&FieldRow| match row.kind {
         FieldKind::FollowingNumber(Bounds { default: 0, .. }) => false,
-        FieldKind::Number(_) | FieldKind::FollowingNumber(_) | FieldKind::Word { .. } => {
-            object_of(row) == FUNCTION
-        }
+        FieldKind::Number(_)
+        | FieldKind::FollowingNumber(_)
+        | FieldKind::Word { .. }
+        | FieldKind::FollowingWord(_) => object_of(row) == FUNCTION,
         FieldKind::Text { .. } | FieldKind::Texts | FieldKind::Boolean { .. } => false,
         FieldKind::ByHand => ["name", "resources", "status"].contains(&row.path),
     };
@@ -109,6 +110,13 @@ fn write_row(out: &mut String, row: &FieldRow, form: SchemaForm, indent: &str) {
                 SchemaForm::Api => "$ref: '#/components/schemas/Text'",
             };
             vec![kind("array"), "items:".to_owned(), format!("  {item}")]
+        }
+        FieldKind::FollowingWord(words) => {
+            let words = words.join(", ");
+            match form {
+                SchemaForm::Resource => vec![kind("string"), format!("enum: [{words}]")],
+                SchemaForm::Api => vec![format!("enum: [{words}, null]")],
+            }
         }
         FieldKind::Word { words, default } => {
             let words = words.join(", ");
@@ -174,6 +182,7 @@ fn every_number_is_in_the_table_of_fields_with_its_default_and_its_bound() {
             FieldKind::Text { .. }
             | FieldKind::Texts
             | FieldKind::Word { .. }
+            | FieldKind::FollowingWord(_)
             | FieldKind::Boolean { .. }
             | FieldKind::ByHand => {
                 continue;

@@ -91,7 +91,8 @@ fn a_function_that_does_not_ask_for_it_has_its_late_calls_begun() {
 #[test]
 fn a_call_that_would_wait_for_longer_than_its_time_is_refused() {
     let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
-    server.register(&pool("narrow", endpoint.url()).with("concurrency", 1).with("dropUnreachable", true));
+    let narrow = pool("narrow", endpoint.url()).with("concurrency", 1).with("dropUnreachable", true);
+    server.register(&narrow.with("queueOrder", "FIFO"));
     let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
     clients.iter_mut().for_each(|client| client.ask_invoke("narrow", "", 0));
     let slowly = |request: Request| {
@@ -115,4 +116,44 @@ fn a_call_that_would_wait_for_longer_than_its_time_is_refused() {
     held.answer(200, "1");
     (31..80).for_each(|_| endpoint.next().answer(200, "1"));
     clients.iter_mut().for_each(|client| assert_eq!(client.receive().status, 200));
+}
+
+/// The order in which three calls are begun that wait behind another: `a` and `c` have 4 s, `b` has 3 s. It is their turn
+/// when `a` has waited for `pause`.
+fn turns(order: &str, pause: Duration) -> Vec<String> {
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    let narrow = pool("narrow", endpoint.url()).with("concurrency", 1);
+    server.register(&if order.is_empty() { narrow } else { narrow.with("queueOrder", order) });
+    let mut running = server.client();
+    running.ask_invoke("narrow", "", "\"running\"");
+    let held = endpoint.next();
+    let mut clients = Vec::new();
+    for (waiting, (name, time_ms)) in (1..).zip([("a", 4000), ("b", 3000), ("c", 4000)]) {
+        let mut client = server.client();
+        client.ask_invoke("narrow", &format!("x-timeout-ms: {time_ms}\r\n"), format!("\"{name}\""));
+        server.until_status("narrow", "queued", waiting);
+        clients.push(client);
+    }
+    let_pass(pause);
+    held.answer(200, "0");
+    let turn = |_| {
+        let request = endpoint.next();
+        let name = request.body.replace(['{', '}', '"', ':'], "").replace("input", "");
+        request.answer(200, "1");
+        name
+    };
+    let turns = (0..3).map(turn).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.receive().status, 200));
+    assert_eq!(running.receive().status, 200);
+    turns
+}
+
+#[test]
+fn the_call_that_is_next_is_the_one_that_the_function_s_order_says() {
+    let (at_once, late) = (Duration::ZERO, Duration::from_millis(1300));
+    assert_eq!(turns("", at_once), ["a", "b", "c"]);
+    assert_eq!(turns("DEADLINE", at_once), ["b", "a", "c"]);
+    assert_eq!(turns("FIFO", at_once), ["a", "b", "c"]);
+    assert_eq!(turns("LIFO", at_once), ["a", "b", "c"]);
+    assert_eq!(turns("LIFO", late), ["c", "b", "a"]);
 }

@@ -12,7 +12,7 @@ use crate::spec::nearest::nearest;
 const PREFIX: &str = "PICOFAAS_";
 
 /// Variables that are read for other things: by client commands, by runtimes, and by tests and chores.
-const OTHERS: [&str; 21] = [
+const OTHERS: [&str; 22] = [
     "PICOFAAS_CLUSTER",
     "PICOFAAS_COMPLETE",
     "PICOFAAS_INSTANCE",
@@ -26,6 +26,7 @@ const OTHERS: [&str; 21] = [
     "PICOFAAS_SERVER",
     "PICOFAAS_SOCKET",
     "PICOFAAS_STANDBY",
+    "PICOFAAS_TABLE",
     "PICOFAAS_TEST_CALLS",
     "PICOFAAS_TEST_OWN_NETWORK",
     "PICOFAAS_TOKEN",

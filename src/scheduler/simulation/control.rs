@@ -7,6 +7,7 @@ use super::dice::Dice;
 use crate::clock::NANOS_PER_MS;
 use crate::instance::{InstanceKey, VersionIndex};
 use crate::queue::function_queue::FunctionQueue;
+use crate::queue_order::QueueOrder;
 use crate::scheduler::message::{SchedulerCommand, SchedulerEvent};
 use crate::scheduler::scheduled_version::VersionLimits;
 
@@ -59,6 +60,7 @@ impl ModelVersion {
             single_use: can_start && dice.one_in(3),
             can_start,
             drop_unreachable: !dice.one_in(3),
+            queue_order: dice.of(&[QueueOrder::Deadline, QueueOrder::Fifo, QueueOrder::Lifo]),
         };
         let queue_size = u32::try_from(dice.below(size_max)).unwrap();
         Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::attempt_end::AttemptEnd;
 use crate::instance::InstanceKey;
 use crate::queue::function_queue::FunctionQueue;
+use crate::queue_order::QueueOrder;
 use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
@@ -22,6 +23,7 @@ const LIMITS: VersionLimits = VersionLimits {
     instances_max: 2,
     can_start: false,
     drop_unreachable: false,
+    queue_order: QueueOrder::Deadline,
 };
 
 /// The rings of one gateway, and a scheduler with one version, which it opens on its first tick.

@@ -11,15 +11,16 @@ use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS as MS, Nanos};
 use crate::instance::InstanceKey;
 use crate::queue::function_queue::FunctionQueue;
+use crate::queue_order::QueueOrder;
 use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent, SchedulerCommand};
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::scheduler::tick::Scheduler;
 use crate::ticket::Ticket;
 
-const S: Nanos = 1000 * MS;
+pub(super) const S: Nanos = 1000 * MS;
 const SLOTS: usize = 8192;
-const LIMITS: VersionLimits = VersionLimits {
+pub(super) const LIMITS: VersionLimits = VersionLimits {
     concurrency: 8,
     instance_concurrency: 8,
     max_retries: 0,
@@ -30,22 +31,25 @@ const LIMITS: VersionLimits = VersionLimits {
     instances_max: 1,
     can_start: false,
     drop_unreachable: true,
+    queue_order: QueueOrder::Fifo,
 };
 
 /// One invocation.
 #[derive(Clone, Copy)]
-struct ModelCall {
-    at: Nanos,
+pub(super) struct ModelCall {
+    pub at: Nanos,
     /// Time that an attempt takes.
-    takes: Nanos,
+    pub takes: Nanos,
     /// Time until its deadline.
-    time: Nanos,
+    pub time: Nanos,
 }
 
 /// End of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Answered,
+pub(super) enum Fate {
+    Answered {
+        at: Nanos,
+    },
     /// Refused at admission.
     Refused,
     /// Ended before it was begun.
@@ -53,7 +57,7 @@ enum Fate {
     TimedOut,
 }
 
-struct World {
+pub(super) struct World {
     rings: Arc<Rings>,
     scheduler: Scheduler,
     queue: Arc<FunctionQueue>,
@@ -66,6 +70,8 @@ struct World {
     /// Running attempts by their end.
     running: BTreeMap<(Nanos, u64), Ticket>,
     fates: Vec<Option<Fate>>,
+    /// Calls that have ended, and may be released.
+    over: Vec<Ticket>,
 }
 
 impl World {
@@ -88,11 +94,12 @@ impl World {
             calls: BTreeMap::new(),
             running: BTreeMap::new(),
             fates: Vec::new(),
+            over: Vec::new(),
         }
     }
 
     /// The fates of the calls, which are in the order of their arrival.
-    fn run(limits: VersionLimits, calls: &[ModelCall]) -> Vec<Fate> {
+    pub(super) fn run(limits: VersionLimits, calls: &[ModelCall]) -> Vec<Fate> {
         let mut world = Self::new(limits);
         world.fates = vec![None; calls.len()];
         let mut next = 0;
@@ -116,7 +123,7 @@ impl World {
     }
 
     fn admit(&mut self, index: usize, call: ModelCall) {
-        if self.queue.wait_beyond(call.time).is_some() || !self.queue.take_credit() {
+        if self.queue.wait_beyond(call.time, self.now + call.time).is_some() || !self.queue.take_credit() {
             self.fates[index] = Some(Fate::Refused);
             return;
         }
@@ -134,12 +141,13 @@ impl World {
     /// The attempt that ends first is answered.
     fn answer(&mut self) {
         let Some((_, ticket)) = self.running.pop_first() else { return };
-        self.fates[self.calls[&id(ticket)]] = Some(Fate::Answered);
+        self.fates[self.calls[&id(ticket)]] = Some(Fate::Answered { at: self.now });
         self.end_attempt(ticket, AttemptEnd::Answered);
     }
 
     fn end_attempt(&mut self, ticket: Ticket, how: AttemptEnd) {
         self.rings.gateway_events.push(GatewayEvent::AttemptEnded { ticket, how }).unwrap();
+        self.over.push(ticket);
     }
 
     fn tick(&mut self, calls: &[ModelCall]) {
@@ -153,14 +161,13 @@ impl World {
                 break;
             }
         }
-        let Self { calls, free, rings, .. } = self;
-        let released = |ticket: Ticket| rings.signals(ticket).is_released(ticket.generation());
-        calls.retain(|ticket, _| {
-            let ticket = Ticket::from_bits(*ticket);
-            if released(ticket) {
+        let Self { calls, free, rings, over, .. } = self;
+        over.retain(|ticket| {
+            let is_released = rings.signals(*ticket).is_released(ticket.generation());
+            if is_released && calls.remove(&id(*ticket)).is_some() {
                 free.push(u32::try_from(ticket.slot()).unwrap());
             }
-            !released(ticket)
+            !is_released
         });
     }
 
@@ -181,6 +188,7 @@ impl World {
                 };
                 let index = self.calls[&id(ticket)];
                 assert_eq!(self.fates[index].replace(fate), None, "two ends of a call");
+                self.over.push(ticket);
                 let running = self.running.iter().find(|(_, running)| **running == ticket).map(|(at, _)| *at);
                 if let Some(at) = running {
                     assert_ne!(fate, Fate::Dropped, "a call was dropped that runs");
@@ -197,7 +205,7 @@ fn id(ticket: Ticket) -> u64 {
 }
 
 /// Calls for so long, so many a second, at random intervals.
-fn arrivals(dice: &mut Dice, from: Nanos, to: Nanos, per_second: u64) -> Vec<Nanos> {
+pub(super) fn arrivals(dice: &mut Dice, from: Nanos, to: Nanos, per_second: u64) -> Vec<Nanos> {
     let mut at = from;
     let mut arrivals = Vec::new();
     while at < to {
@@ -215,10 +223,10 @@ fn short(dice: &mut Dice, at: Nanos) -> ModelCall {
 }
 
 /// Calls of 5 ms that can be done in a second.
-const CAPACITY: u64 = 1600;
+pub(super) const CAPACITY: u64 = 1600;
 
 fn answered(fates: &[Fate]) -> usize {
-    fates.iter().filter(|fate| **fate == Fate::Answered).count()
+    fates.iter().filter(|fate| matches!(fate, Fate::Answered { .. })).count()
 }
 
 #[test]

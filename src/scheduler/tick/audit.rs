@@ -5,6 +5,16 @@ use std::collections::BTreeMap;
 use super::{ExecutionState, Nanos, ScheduledExecution, Scheduler, Ticket, VersionIndex};
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
+/// A change of a line.
+pub(crate) enum LineStep {
+    /// One has come, or come back.
+    Joined { version: VersionIndex, execution: ScheduledExecution, is_again: bool },
+    /// One has left it before its turn.
+    Left { version: VersionIndex, ticket: Ticket },
+    /// One was taken as the next.
+    Taken { version: VersionIndex, ticket: Ticket },
+}
+
 /// Numbers that the tables keep, counted anew from the scheduled executions.
 #[derive(Default)]
 struct Recount {
@@ -97,9 +107,10 @@ impl Scheduler {
         if list.is_empty() {
             return 0;
         }
+        list.audit(&self.executions);
         let mut executions = self.executions.clone();
         let mut seen = 0;
-        while let Some(slot) = list.first() {
+        while let Some(slot) = list.first(&executions) {
             let execution = executions[slot as usize];
             assert_eq!(
                 (execution.state, execution.version),

@@ -64,7 +64,11 @@ impl Scheduler {
     /// `new`, gateways push to `old`, whose queue is to admit nobody in the place of an execution that
     /// still waits.
     pub(super) fn hand_over(&mut self, old: VersionIndex, new: VersionIndex) {
-        while let Some(slot) = self.version(old).and_then(|version| version.waiting.first()) {
+        loop {
+            let first = self.versions[old as usize]
+                .as_ref()
+                .and_then(|version| version.waiting.first(&self.executions));
+            let Some(slot) = first else { break };
             self.leave_line(slot);
             self.forfeit_credit(slot);
             self.enqueue(slot, new, false);
@@ -73,11 +77,14 @@ impl Scheduler {
     }
 
     /// Takes a credit for each execution that waits for a first attempt and came from the version before,
-    /// the last in line first: while more wait than the queue may hold, nobody else is admitted.
+    /// the last in line first: while more wait than the queue may hold, nobody else is admitted. One that has come to
+    /// stand among others by its deadline is not the last, and has a credit before those.
     fn count_in(&mut self, index: VersionIndex) {
         let Some(version) = self.versions[index as usize].as_ref() else { return };
-        let mut next = version.waiting.last();
-        while let Some(slot) = next {
+        let mut at = None;
+        loop {
+            at = version.waiting.before(&self.executions, at);
+            let Some(slot) = at else { return };
             let execution = &mut self.executions[slot as usize];
             if execution.attempt == 0 && !execution.holds_credit {
                 if !version.queue.take_credit() {
@@ -85,7 +92,6 @@ impl Scheduler {
                 }
                 execution.holds_credit = true;
             }
-            next = execution.before();
         }
     }
 

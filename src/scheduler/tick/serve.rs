@@ -19,7 +19,7 @@ impl Scheduler {
             let (done, again) = self.serve(&mut version, now);
             work += done;
             if version.gate.is_some() {
-                measure_pace(&mut version, done, now);
+                measure_pace(&mut version, &self.executions, done, now);
             }
             version.publish();
             if version.is_finished() {
@@ -41,7 +41,7 @@ impl Scheduler {
     /// there is more to do at once.
     pub(super) fn serve(&mut self, version: &mut ScheduledVersion, now: Nanos) -> (usize, bool) {
         for done in 0..GRANTS_PER_VERSION {
-            let Some(slot) = version.waiting.first() else {
+            let Some(slot) = version.waiting.next(&self.executions, now) else {
                 version.unschedulable = version.unschedulable && !version.limits.can_start;
                 return (done, false);
             };
@@ -49,7 +49,7 @@ impl Scheduler {
                 return (done, true);
             }
             if version.unschedulable {
-                version.waiting.remove(&mut self.executions, slot);
+                self.take_next(version, slot);
                 // An execution that finds no instance uses up an attempt.
                 self.begin_attempt(version, slot, now);
                 self.retry_in(version, slot, EndReason::NoInstance, now);
@@ -73,7 +73,7 @@ impl Scheduler {
     }
 
     pub(super) fn grant(&mut self, version: &mut ScheduledVersion, slot: u32, place: u16, now: Nanos) {
-        version.waiting.remove(&mut self.executions, slot);
+        self.take_next(version, slot);
         version.in_flight += 1;
         let instance = &mut version.instances[usize::from(place)];
         instance.in_flight += 1;

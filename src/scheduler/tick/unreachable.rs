@@ -7,6 +7,7 @@ use super::Scheduler;
 use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::InstanceKey;
+use crate::queue_order::QueueOrder;
 use crate::scheduler::deadline_gate::{Candidate, Unreachable};
 use crate::scheduler::message::EndReason;
 use crate::scheduler::scheduled_execution::{ExecutionState, ScheduledExecution};
@@ -39,7 +40,7 @@ impl Scheduler {
 
     /// Ends the first in line. One that had an attempt ends with the error of that. The version is out of the table.
     pub(super) fn drop_unreachable(&mut self, version: &mut ScheduledVersion, slot: u32, why: Unreachable) {
-        version.waiting.remove(&mut self.executions, slot);
+        self.take_next(version, slot);
         let execution = &mut self.executions[slot as usize];
         if std::mem::take(&mut execution.holds_credit) {
             version.queue.return_credit();
@@ -103,9 +104,18 @@ pub(super) fn count_attempt(
 
 /// Measures and publishes how fast the line of a version with a gate moves, of which `left` were taken just now.
 #[inline(never)]
-pub(super) fn measure_pace(version: &mut ScheduledVersion, left: usize, now: Nanos) {
+pub(super) fn measure_pace(
+    version: &mut ScheduledVersion,
+    executions: &[ScheduledExecution],
+    left: usize,
+    now: Nanos,
+) {
     let Some(gate) = version.gate.as_deref_mut() else { return };
     let left = u32::try_from(left).unwrap_or(u32::MAX);
     let pace = gate.measure(left, version.waiting.is_empty(), now);
+    // The last one in may be the first one out.
+    let pace = if version.limits.queue_order == QueueOrder::Lifo { 0 } else { pace };
+    let last_due = if pace > 0 { version.waiting.last_due(executions) } else { 0 };
+    version.queue.last_due_ns.store(last_due, Ordering::Relaxed);
     version.queue.pace_ns.store(pace, Ordering::Relaxed);
 }

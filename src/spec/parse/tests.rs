@@ -1,4 +1,5 @@
 use super::*;
+use crate::queue_order::QueueOrder;
 use crate::spec::fields::{FIELDS, FieldKind};
 use crate::spec::{Bounds, EnvValue, EnvVar, FIELD_ERRORS_MAX, Local, RESERVED_ENV, Replicas};
 
@@ -35,7 +36,7 @@ fn assert_errors(cases: &[(&str, &str)]) {
 #[test]
 fn what_is_left_out_has_the_defaults_of_the_contract() {
     let spec = read(r#"{"name":"f","image":"i"}"#);
-    let expected = r#"{"name":"f","executionMode":"JOB","image":"i","resources":{"requests":{"cpu":"50m","memory":"64Mi"}},"timeoutMs":30000,"maxQueueMs":3600000,"attemptTimeoutMs":30000,"concurrency":4,"instanceConcurrency":4,"queueSize":100,"maxRetries":3,"retryBackoffMs":100,"retryMaxBackoffMs":5000,"idleTimeoutMs":300000}"#;
+    let expected = r#"{"name":"f","executionMode":"JOB","image":"i","resources":{"requests":{"cpu":"50m","memory":"64Mi"}},"timeoutMs":30000,"maxQueueMs":3600000,"attemptTimeoutMs":30000,"concurrency":4,"instanceConcurrency":4,"queueSize":100,"queueOrder":"FIFO","maxRetries":3,"retryBackoffMs":100,"retryMaxBackoffMs":5000,"idleTimeoutMs":300000}"#;
     assert_eq!(serde_json::to_string(&spec).unwrap(), expected);
     assert_eq!(read(&warm(r#""args":[]"#)).replicas, Some(Replicas { min: 1, max: 4 }));
 }
@@ -463,6 +464,17 @@ fn what_cannot_end_in_time_is_dropped_where_the_function_says_so() {
 }
 
 #[test]
+fn the_order_of_those_that_wait_follows_what_is_dropped_until_it_is_given() {
+    let order = |fields: &str| read(&warm(fields)).queue_order;
+    assert_eq!(order(r#""timeoutMs":9"#), QueueOrder::Fifo);
+    assert_eq!(order(r#""dropUnreachable":true"#), QueueOrder::Deadline);
+    assert_eq!(order(r#""dropUnreachable":true,"queueOrder":"LIFO""#), QueueOrder::Lifo);
+    assert_eq!(order(r#""queueOrder":"DEADLINE""#), QueueOrder::Deadline);
+    let unknown = "queueOrder: must be FIFO, LIFO or DEADLINE, is \"RANDOM\"";
+    assert_eq!(errors(&warm(r#""queueOrder":"RANDOM""#)), [unknown]);
+}
+
+#[test]
 fn an_etag_changes_with_the_specification_and_with_nothing_else() {
     let spec = read(&warm(r#""timeoutMs":9"#));
     let annotated = FunctionSpec { annotations: [("a".to_owned(), "b".to_owned())].into(), ..spec.clone() };
@@ -478,5 +490,5 @@ fn an_etag_changes_with_the_specification_and_with_nothing_else() {
 #[test]
 fn an_etag_is_the_same_in_every_process() {
     // Computed apart from this program, by FNV-1a over the text in the test of the defaults.
-    assert_eq!(read(r#"{"name":"f","image":"i"}"#).etag(), "\"21a21cf8273a94f0\"");
+    assert_eq!(read(r#"{"name":"f","image":"i"}"#).etag(), "\"128f459f0975dc43\"");
 }
