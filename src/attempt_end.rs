@@ -10,6 +10,8 @@ pub enum AttemptEnd {
     Late,
     /// The gateway has made the execution terminal for another reason, as that it was cancelled.
     Done,
+    /// The attempt failed, as its own time was over by the word of the function; another attempt may mend it.
+    TimedOut,
     /// The attempt failed in a way that another attempt may mend.
     Failed,
     /// No byte of the request was written: the instance could not be reached.

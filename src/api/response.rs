@@ -17,7 +17,7 @@ pub(crate) use body::Body;
 use summary::push_summary;
 
 use crate::clock::Clock;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
 use crate::store::execution_error::ExecutionError;
@@ -102,6 +102,18 @@ fn error_response(error: &ApiError) -> Response<String> {
 /// Time after which to come back from a 429 or 503 that says nothing better, in seconds.
 fn default_retry_after(status: u16) -> Option<u32> {
     matches!(status, 429 | 503).then_some(1)
+}
+
+/// Time after which to come back from an execution that has ended so, in seconds: 1 … 60. One that was not begun because
+/// of its deadline may be when those have left the line that wait now.
+fn retry_after(execution: &Execution, error: &ExecutionError) -> Option<u32> {
+    const S: u64 = 1_000_000_000;
+    let least = default_retry_after(error.http)?;
+    if error.code != ErrorCode::DeadlineUnreachable.as_str() {
+        return Some(least);
+    }
+    let wait = execution.entry.function.queue.wait().div_ceil(S);
+    Some(u32::try_from(wait).unwrap_or(60).clamp(least, 60))
 }
 
 /// The 204: it was done, and there is nothing to say.

@@ -151,6 +151,12 @@ impl FunctionQueue {
         (wait > time).then_some(wait)
     }
 
+    /// How long the executions that wait will take to leave the line (ns); 0 where that is not known.
+    #[must_use]
+    pub(crate) fn wait(&self) -> u64 {
+        self.pace_ns.load(Ordering::Relaxed).saturating_mul(self.depth() as u64)
+    }
+
     /// Whether executions wait and no instance can be granted.
     #[must_use]
     pub(crate) fn waits_for_an_instance(&self) -> bool {

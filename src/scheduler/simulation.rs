@@ -57,6 +57,8 @@ struct Scale {
     size_max: u64,
     /// Executions admitted, commands sent and events sent in one burst.
     burst: u64,
+    /// Functions and instances hardly change, time passes in small steps, and deadlines are short.
+    is_calm: bool,
     /// Steps between two looks into the tables.
     audit_every: u64,
 }
@@ -195,6 +197,7 @@ impl Simulation {
         for ticket in drops {
             let execution = self.gateways[ticket.gateway()].execution(ticket).expect("a drop of nothing");
             self.times.check_drop(execution, &self.control, self.now);
+            self.lines.check_drop(ticket);
         }
         self.note_started_budgets();
     }
@@ -249,7 +252,7 @@ impl Simulation {
         if let Some(how) = ended {
             let key = execution.flying.take().expect("an attempt ends that was not granted");
             execution.was_begun |= how != AttemptEnd::Unsent;
-            self.times.ended(key, execution, self.now);
+            self.times.ended(key, execution, how, self.now);
             let function = execution.function;
             *self.in_flight.get_mut(&function).unwrap() -= 1;
             *self.on_instance.get_mut(&id(key)).unwrap() -= 1;
@@ -408,6 +411,9 @@ impl Simulation {
     }
 
     fn run(&mut self) {
+        if self.scale.is_calm {
+            self.open_all();
+        }
         while self.step < self.scale.steps {
             self.step += 1;
             self.act();

@@ -142,7 +142,7 @@ impl Execution {
 }
 
 /// Whether a function's attempt took too long, by its own word or ours.
-fn is_handler_timeout(error: &ExecutionError) -> bool {
+pub(super) fn is_handler_timeout(error: &ExecutionError) -> bool {
     error.http == ErrorCode::HandlerTimeout.status()
         && error.source == ErrorSource::Function
         && error.code == ErrorCode::HandlerTimeout.as_str()

@@ -14,6 +14,7 @@ use super::execution_error::ExecutionError;
 use super::execution_store::{ExecutionStore, find};
 use super::function_entry::FunctionEntry;
 use super::running_attempt::RunningAttempt;
+use super::time_limit::is_handler_timeout;
 use super::timestamps::Timestamps;
 use super::waiters::Wakers;
 use crate::attempt_end::AttemptEnd;
@@ -307,7 +308,10 @@ fn end_without_output(
             let status = if error.http == 504 { Status::Timeout } else { Status::Error };
             (end, Some(status), Some(error))
         }
-        Outcome::Failed(error) => (AttemptEnd::Failed, None, Some(error)),
+        Outcome::Failed(error) => {
+            let is_over = is_handler_timeout(&error) && error == execution.attempt_timeout();
+            (if is_over { AttemptEnd::TimedOut } else { AttemptEnd::Failed }, None, Some(error))
+        }
         Outcome::Unsent(error) => (AttemptEnd::Unsent, None, Some(error)),
     };
     execution.error = error.map(Box::new);

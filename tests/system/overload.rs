@@ -118,6 +118,33 @@ fn a_call_that_would_wait_for_longer_than_its_time_is_refused() {
     clients.iter_mut().for_each(|client| assert_eq!(client.receive().status, 200));
 }
 
+#[test]
+fn a_call_that_is_not_begun_is_told_how_long_the_line_takes() {
+    const WAITING: usize = 80;
+    let (server, endpoint) = (Server::start(&[]), Endpoint::listen());
+    server.register(&pool("narrow", endpoint.url()).with("concurrency", 1).with("dropUnreachable", true));
+    let mut clients: Vec<Client> = (0..WAITING).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| client.ask_invoke("narrow", "", 0));
+    for _ in 0..25 {
+        let request = endpoint.next();
+        let_pass(Duration::from_millis(80));
+        request.answer(200, "1");
+    }
+    let held = endpoint.next();
+    let mut late = server.client();
+    late.ask_invoke("narrow", "x-timeout-ms: 400\r\n", 0);
+    server.until_status("narrow", "queued", 55);
+    let_pass(Duration::from_millis(360));
+    held.answer(200, "1");
+    let answer = late.receive();
+    answer.assert_refused(503, "DEADLINE_UNREACHABLE", &["nothing was begun"]);
+    // More than fifty wait, and one leaves each 80 ms.
+    let seconds = answer.header("retry-after").unwrap().parse::<u32>().unwrap();
+    assert!((3..=12).contains(&seconds), "{seconds}");
+    (26..WAITING).for_each(|_| endpoint.next().answer(200, "1"));
+    clients.iter_mut().for_each(|client| assert_eq!(client.receive().status, 200));
+}
+
 /// The order in which three calls are begun that wait behind another: `a` and `c` have 4 s, `b` has 3 s. It is their turn
 /// when `a` has waited for `pause`.
 fn turns(order: &str, pause: Duration) -> Vec<String> {

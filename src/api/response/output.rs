@@ -8,7 +8,7 @@ use hyper::header::{
 };
 
 use super::body::Body;
-use super::{X_ERROR_SOURCE, default_retry_after, json, push_error, push_output, status_code};
+use super::{X_ERROR_SOURCE, json, push_error, push_output, retry_after, status_code};
 use crate::error::{ApiError, ErrorCode, ErrorSource};
 use crate::id::ExecutionId;
 use crate::store::execution::Execution;
@@ -40,7 +40,7 @@ pub(crate) fn output(id: ExecutionId, execution: &Execution) -> Result<Response<
             let mut response = json(error.http, body);
             let headers = response.headers_mut();
             headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
-            if let Some(seconds) = default_retry_after(error.http) {
+            if let Some(seconds) = retry_after(execution, error) {
                 headers.insert(RETRY_AFTER, seconds.into());
             }
             not_a_page(headers);

@@ -5,7 +5,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTE
 use hyper::{Response, StatusCode};
 
 use super::body::{Body, Chunk, WrappedOutput};
-use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_error, push_output, status_code};
+use super::{JSON, X_COLD_START, X_ERROR_SOURCE, push_error, push_output, retry_after, status_code};
 use crate::clock::Nanos;
 use crate::cold_phases::ColdPhases;
 use crate::error::ErrorCode;
@@ -142,7 +142,7 @@ fn invocation_with(
     }
     if let Some(error) = error {
         headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
-        if let Some(seconds) = default_retry_after(error.http) {
+        if let Some(seconds) = retry_after(execution, error) {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }

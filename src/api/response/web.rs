@@ -6,7 +6,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTE
 
 use super::body::Body;
 use super::receipt::{X_ATTEMPTS, X_EXECUTION_ID, attempts, insert_text, push_timing};
-use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_output, status_code};
+use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_output, retry_after, status_code};
 use crate::api::web::preference::{PREFERENCE_APPLIED, RESPOND_ASYNC};
 use crate::clock::Nanos;
 use crate::id::ExecutionId;
@@ -82,7 +82,11 @@ pub(crate) fn failure(id: ExecutionId, execution: &Execution) -> Response<Body> 
     if let Some(error) = &execution.error {
         headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(error.source.as_str()));
     }
-    if let Some(seconds) = default_retry_after(status) {
+    let seconds = match &execution.error {
+        Some(error) => retry_after(execution, error),
+        None => default_retry_after(status),
+    };
+    if let Some(seconds) = seconds {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     push_receipt(headers, id, execution);

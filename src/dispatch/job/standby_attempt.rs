@@ -177,7 +177,7 @@ impl SingleInstance {
                 channel::answer(self.kill, Kill::Answered);
                 how
             }
-            Some(how @ (AttemptEnd::Failed | AttemptEnd::Unsent)) => {
+            Some(how @ (AttemptEnd::TimedOut | AttemptEnd::Failed | AttemptEnd::Unsent)) => {
                 self.stop().await;
                 how
             }

@@ -17,7 +17,10 @@ impl Simulation {
         if let Some(version) = self.gateways[gateway].owes_announcement.take() {
             return self.announce(version);
         }
+        let is_change = |step| matches!(step, 41..45 | 54..60);
         match self.dice.below(64) {
+            step if self.scale.is_calm && is_change(step) && !self.dice.one_in(64) => self.admit(gateway),
+            29..41 if self.scale.is_calm && !self.dice.one_in(3) => self.pass_time(),
             0..14 => self.admit(gateway),
             14 => {
                 let burst = self.dice.below(self.scale.burst);
@@ -83,7 +86,9 @@ impl Simulation {
         let generation = place.generation;
         let index = self.gateways[gateway].index;
         let ticket = Ticket::new(index, u32::try_from(slot).unwrap(), generation);
-        let patience = self.dice.of(&[2, 20, 20, 300, 300, 3000, 100_000]) * NANOS_PER_MS;
+        let patience: &[u64] =
+            if self.scale.is_calm { &[20, 50, 50, 300] } else { &[2, 20, 20, 300, 300, 3000, 100_000] };
+        let patience = self.dice.of(patience) * NANOS_PER_MS;
         let deadline = self.now + self.dice.below(patience);
         let run_budget = if self.dice.one_in(3) { 1 + self.dice.below(patience) } else { 0 };
         let signals = self.rings.signals(ticket);
@@ -166,7 +171,7 @@ impl Simulation {
             AttemptEnd::Answered,
             AttemptEnd::Late,
             AttemptEnd::Done,
-            AttemptEnd::Failed,
+            AttemptEnd::TimedOut,
             AttemptEnd::Failed,
             AttemptEnd::Unsent,
         ]);
@@ -179,7 +184,7 @@ impl Simulation {
         // An answer that has begun is not repeated, however it ends.
         let how = if execution.outlives_deadline { AttemptEnd::Done } else { how };
         let silent = execution.flying.filter(|_| how == AttemptEnd::Failed);
-        execution.terminal |= !matches!(how, AttemptEnd::Failed | AttemptEnd::Unsent);
+        execution.terminal |= !matches!(how, AttemptEnd::TimedOut | AttemptEnd::Failed | AttemptEnd::Unsent);
         if let Some(instance) = silent.filter(|_| self.dice.one_in(8)) {
             self.send(GatewayEvent::InstanceSilent { instance });
             self.saw("silent");
@@ -409,6 +414,22 @@ impl Simulation {
         }
     }
 
+    /// Every place of the table has a function with its instances, and each gateway knows them.
+    pub(super) fn open_all(&mut self) {
+        while !self.control.free.is_empty() {
+            self.open(None);
+        }
+        let versions: Vec<VersionIndex> = self.control.versions.keys().copied().collect();
+        for version in versions {
+            while let Some(instance) =
+                self.control.versions.get_mut(&version).and_then(|model| model.occupy(version))
+            {
+                self.send_command(SchedulerCommand::Ready { instance, started: false });
+            }
+        }
+        (0..self.gateways.len()).for_each(|gateway| self.gateway_learns(gateway));
+    }
+
     // ---- time ----
 
     fn pass_time(&mut self) {
@@ -417,7 +438,8 @@ impl Simulation {
             return;
         }
         let wake = self.summary.next_wake;
-        let leap: Nanos = match self.dice.below(40) {
+        let kind = if self.scale.is_calm { 20 } else { self.dice.below(40) };
+        let leap: Nanos = match kind {
             0 => self.dice.below(200_000) * NANOS_PER_MS,
             1..4 => self.dice.below(300 * NANOS_PER_MS),
             4..10 if wake != u64::MAX => wake.saturating_sub(self.now),

@@ -6,7 +6,7 @@ use crate::attempt_end::AttemptEnd;
 use crate::instance::InstanceKey;
 use crate::queue::function_queue::FunctionQueue;
 use crate::queue_order::QueueOrder;
-use crate::scheduler::message::{GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
+use crate::scheduler::message::{EndReason, GatewayCommand, GatewayEvent, SchedulerCommand, SchedulerEvent};
 use crate::scheduler::rings::{Capacity, Rings};
 use crate::scheduler::scheduled_version::{ScheduledVersion, VersionLimits};
 use crate::scheduler::tick::Scheduler;
@@ -95,6 +95,60 @@ fn an_instance_that_is_down_and_ready_again_counts_what_still_runs_on_it() {
     rings.gateway_events.push(GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Done }).unwrap();
     scheduler.tick(0);
     assert!(rings.signals(ticket).is_released(1));
+}
+
+#[test]
+fn a_new_version_knows_nothing_of_the_times_of_the_one_before() {
+    const MS: u64 = 1_000_000;
+    for is_replaced in [false, true] {
+        let capacity = Capacity { gateways: 1, slots: 1000, versions: 2 };
+        let rings = Arc::new(Rings::new(capacity).unwrap());
+        let mut scheduler = Scheduler::new(rings.clone(), 1);
+        let queue = Arc::new(FunctionQueue::new(1000));
+        let open = |index, queue: &Arc<FunctionQueue>| {
+            let limits = VersionLimits { concurrency: 1, drop_unreachable: true, ..LIMITS };
+            let version = Box::new(ScheduledVersion::new(index, queue.clone(), limits));
+            rings.send_command(SchedulerCommand::Open { version }).unwrap();
+            let instance = InstanceKey { version: index, place: 0, generation: 1 };
+            rings.send_command(SchedulerCommand::Ready { instance, started: false }).unwrap();
+        };
+        open(0, &queue);
+        let ended = |ticket| {
+            let event = GatewayEvent::AttemptEnded { ticket, how: AttemptEnd::Answered };
+            rings.gateway_events.push(event).unwrap();
+        };
+        let mut now = 0;
+        for slot in 0..30 {
+            let ticket = admit(&rings, &queue, slot, now + 1000 * MS);
+            while scheduler.tick(now).more {}
+            assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::Run { .. })));
+            now += 100 * MS;
+            ended(ticket);
+            while scheduler.tick(now).more {}
+        }
+        let runs = admit(&rings, &queue, 100, now + 10_000 * MS);
+        while scheduler.tick(now).more {}
+        assert!(matches!(rings.gateways[0].commands.pop(), Some(GatewayCommand::Run { .. })));
+        let late = admit(&rings, &queue, 101, now + 250 * MS);
+        admit(&rings, &queue, 102, now + 10_000 * MS);
+        if is_replaced {
+            open(1, &Arc::new(FunctionQueue::new(1000)));
+            rings.send_command(SchedulerCommand::Succeed { old: 0, new: 1 }).unwrap();
+        }
+        while scheduler.tick(now).more {}
+        now += 200 * MS;
+        ended(runs);
+        while scheduler.tick(now).more {}
+        match rings.gateways[0].commands.pop() {
+            Some(GatewayCommand::Run { ticket, instance, .. }) => {
+                assert_eq!((ticket, instance.version, is_replaced), (late, 1, true));
+            }
+            Some(GatewayCommand::End { ticket, why: EndReason::Unreachable { .. } }) => {
+                assert_eq!((ticket, is_replaced), (late, false));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A model of lines: in which order executions came, when each is due, and so which one is next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::control::ModelControl;
 use crate::clock::Nanos;
@@ -27,6 +27,8 @@ pub(super) struct SeenLines {
     lines: BTreeMap<VersionIndex, Vec<Waiter>>,
     /// Taken in a row that were not the first.
     from_end: BTreeMap<VersionIndex, u32>,
+    /// Executions that were taken while nothing else of their function waited or ran.
+    alone: BTreeSet<u64>,
 }
 
 impl SeenLines {
@@ -46,6 +48,7 @@ impl SeenLines {
                     true => execution.deadline.min(execution.since + execution.run_budget),
                     false => execution.deadline,
                 };
+                self.alone.remove(&execution.ticket.to_bits());
                 let waiter = Waiter { ticket: execution.ticket, since: execution.since, due, is_unbegun };
                 let line = self.lines.entry(version).or_default();
                 line.insert(if is_again { 0 } else { line.len() }, waiter);
@@ -53,7 +56,10 @@ impl SeenLines {
             LineStep::Left { version, ticket } => {
                 self.take_out(version, ticket);
             }
-            LineStep::Taken { version, ticket } => {
+            LineStep::Taken { version, ticket, in_flight } => {
+                if in_flight == 0 && self.lines[&version].len() == 1 {
+                    self.alone.insert(ticket.to_bits());
+                }
                 let order = control.versions[&version].limits.queue_order;
                 self.check(version, ticket, order, now);
                 let place = self.take_out(version, ticket);
@@ -61,6 +67,11 @@ impl SeenLines {
                 *from_end = if place == 0 { 0 } else { *from_end + 1 };
             }
         }
+    }
+
+    /// An execution is dropped.
+    pub(super) fn check_drop(&self, ticket: Ticket) {
+        assert!(!self.alone.contains(&ticket.to_bits()), "{ticket:?} was dropped though it was alone");
     }
 
     fn take_out(&mut self, version: VersionIndex, ticket: Ticket) -> usize {

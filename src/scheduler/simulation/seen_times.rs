@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::control::ModelControl;
 use super::gateway::ModelExecution;
+use crate::attempt_end::AttemptEnd;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::instance::{InstanceKey, VersionIndex};
 
@@ -22,18 +23,34 @@ impl SeenTimes {
         self.0.remove(&version);
     }
 
-    /// An attempt has ended. One that was stopped may count as the whole time of its execution.
-    pub(super) fn ended(&mut self, instance: InstanceKey, execution: &ModelExecution, now: Nanos) {
+    /// An attempt has ended so.
+    pub(super) fn ended(
+        &mut self,
+        instance: InstanceKey,
+        execution: &ModelExecution,
+        how: AttemptEnd,
+        now: Nanos,
+    ) {
+        match how {
+            AttemptEnd::Answered | AttemptEnd::TimedOut => {
+                self.count(instance, execution, execution.ended || now >= execution.deadline, now);
+            }
+            AttemptEnd::Late => self.count(instance, execution, true, now),
+            AttemptEnd::Done | AttemptEnd::Failed | AttemptEnd::Unsent => {}
+        }
+    }
+
+    /// One that was stopped at its deadline may count as the whole time of its execution.
+    fn count(&mut self, instance: InstanceKey, execution: &ModelExecution, is_whole: bool, now: Nanos) {
         let took = now - execution.granted;
         let at_most = took.max(execution.deadline.saturating_sub(execution.admitted));
-        let stopped = execution.ended || now >= execution.deadline;
-        self.0.entry(instance.version).or_default().push((now, if stopped { at_most } else { took }));
+        self.0.entry(instance.version).or_default().push((now, if is_whole { at_most } else { took }));
     }
 
     /// An attempt, where there is one, is stopped. Its end comes later.
     pub(super) fn stopped(&mut self, execution: &ModelExecution, now: Nanos) {
         if let Some(instance) = execution.flying {
-            self.ended(instance, execution, now);
+            self.count(instance, execution, now >= execution.deadline, now);
         }
     }
 

@@ -11,8 +11,8 @@ pub(crate) enum LineStep {
     Joined { version: VersionIndex, execution: ScheduledExecution, is_again: bool },
     /// One has left it before its turn.
     Left { version: VersionIndex, ticket: Ticket },
-    /// One was taken as the next.
-    Taken { version: VersionIndex, ticket: Ticket },
+    /// One was taken as the next, while so many attempts of its function were in flight.
+    Taken { version: VersionIndex, ticket: Ticket, in_flight: u32 },
 }
 
 /// Numbers that the tables keep, counted anew from the scheduled executions.

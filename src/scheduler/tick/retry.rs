@@ -30,7 +30,7 @@ impl Scheduler {
             (ExecutionState::Ending, _) | (_, AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done) => {
                 self.let_go(slot);
             }
-            (_, AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
+            (_, AttemptEnd::TimedOut | AttemptEnd::Failed) => self.retry(slot, EndReason::Exhausted, now),
             (_, AttemptEnd::Unsent) => self.unsent(slot, now),
         }
     }

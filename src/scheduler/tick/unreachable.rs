@@ -98,7 +98,12 @@ pub(super) fn count_attempt(
         }
         // By the clock of the scheduler its time is over in a moment: the function has rounded it down.
         AttemptEnd::Late if granted > 0 => gate.count_stopped(granted, since, deadline, deadline.max(now)),
-        AttemptEnd::Late | AttemptEnd::Done | AttemptEnd::Failed | AttemptEnd::Unsent => {}
+        AttemptEnd::TimedOut if granted > 0 => gate.count_stopped(granted, since, deadline, now),
+        AttemptEnd::Late
+        | AttemptEnd::TimedOut
+        | AttemptEnd::Done
+        | AttemptEnd::Failed
+        | AttemptEnd::Unsent => {}
     }
 }
 

@@ -60,8 +60,11 @@ impl Scheduler {
     /// The one that is next is begun, or ended in its turn. The version is out of the table.
     pub(super) fn take_next(&mut self, version: &mut ScheduledVersion, slot: u32) {
         #[cfg(test)]
-        self.line_steps
-            .push(LineStep::Taken { version: version.index, ticket: self.executions[slot as usize].ticket });
+        self.line_steps.push(LineStep::Taken {
+            in_flight: version.in_flight + version.predecessor_in_flight,
+            version: version.index,
+            ticket: self.executions[slot as usize].ticket,
+        });
         version.waiting.take(&mut self.executions, slot);
     }
 

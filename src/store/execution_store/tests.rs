@@ -422,7 +422,12 @@ fn a_function_that_says_that_its_time_is_over_is_told_by_the_limit_when_that_is_
         let result = AttemptResult { answered: answered_ms * MS, ..result(Outcome::Failed(late())) };
         let completed = store.complete(ticket, result, answered_ms * MS).expect("it ran");
         let has_ended = stage == ended;
-        assert_eq!(completed.how, if has_ended { AttemptEnd::Late } else { AttemptEnd::Failed });
+        let how = match (has_ended, message == by_attempt) {
+            (true, _) => AttemptEnd::Late,
+            (false, true) => AttemptEnd::TimedOut,
+            (false, false) => AttemptEnd::Failed,
+        };
+        assert_eq!(completed.how, how, "{answered_ms}");
         let execution = store.get(ticket).expect("the execution");
         let error = execution.error.as_ref().expect("an error");
         assert_eq!(

@@ -115,7 +115,7 @@ impl FrameConnection {
             AttemptState::Stopped(_) | AttemptState::Stuck | AttemptState::Told => return false,
         }
         let reason = match how {
-            AttemptEnd::Failed => CancelReason::Deadline,
+            AttemptEnd::TimedOut | AttemptEnd::Failed => CancelReason::Deadline,
             AttemptEnd::Answered | AttemptEnd::Late | AttemptEnd::Done | AttemptEnd::Unsent => {
                 CancelReason::Cancelled
             }
