@@ -81,6 +81,7 @@ impl Control {
                 registry.clone(),
                 function_objects.clone(),
                 settings.clone(),
+                clock,
             ),
             log_handlers: LogHandlers::new(logs.clone(), gateways.clone(), source),
             autoscaler: Autoscaler::new(context.clone(), registry.versions().clone()),

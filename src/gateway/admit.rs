@@ -267,12 +267,15 @@ impl Gateway {
         if invocation == Invocation::Sync
             && let Some(wait) = queue.wait_beyond(time_limit.ns(), deadline)
         {
+            let (wait_ms, limit_ms) = (wait.div_ceil(NANOS_PER_MS), time_limit.ns() / NANOS_PER_MS);
+            queue.overload.note_line(wait_ms, limit_ms, admitted);
             return Err(self.unreachable(entry, time_limit, wait));
         }
         // A queue may be full only because the scheduler has not had its turn.
         let has_credit = queue.take_credit() || (self.poke_if_due() && queue.take_credit());
         if !has_credit {
             let depth = queue.depth();
+            queue.overload.note_full(spec.queue_size.into(), admitted);
             let error = ApiError::new(
                 ErrorCode::QueueFull,
                 format!("{depth} executions of this function wait already (queueSize {})", spec.queue_size),

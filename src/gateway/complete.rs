@@ -63,8 +63,10 @@ impl Gateway {
         let with_lines = Listener::of_clients(flags).may_operate(flags);
         let now = self.clock.now();
         let ended = self.end(ticket, |execution| {
-            if matches!(why, EndReason::Unreachable { .. }) {
+            if let EndReason::Unreachable { needed_ms } = why {
                 execution.entry.metrics().unreachable.add_one();
+                let shortage = execution.shortage(needed_ms, now);
+                execution.entry.function.queue.overload.note(shortage, now);
             }
             ending(execution, why, now, with_lines)
         });

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
+use super::overload::Overload;
 use super::sync;
 use super::sync::AtomicBool;
 use crate::ticket::Ticket;
@@ -66,6 +67,8 @@ pub struct FunctionQueue {
     /// When the last in line is due (ns), where a line by deadline has a pace; 0 else. One that is due sooner comes to
     /// stand before it.
     pub last_due_ns: AtomicU64,
+    /// The last calls that were not begun, because more came than can be done. It has a table of its own.
+    pub overload: Overload,
 }
 
 impl FunctionQueue {
@@ -81,6 +84,7 @@ impl FunctionQueue {
             ready: AtomicU32::new(0),
             pace_ns: AtomicU64::new(0),
             last_due_ns: AtomicU64::new(0),
+            overload: Overload::default(),
         }
     }
 

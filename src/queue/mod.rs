@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `function_queue` | the queue of one version of a function: ring, credits, announced flag |
+//! | `overload` | what was lately refused or dropped, and why |
 //! | `execution_signals` | the atomic words that gateway and scheduler share of an execution |
 //! | `doorbell` | waking a thread that sleeps, and only that one |
 //! | `eventfd` | the write that ends another thread's poll |
@@ -15,4 +16,5 @@ pub(crate) mod doorbell;
 pub(crate) mod eventfd;
 pub(crate) mod execution_signals;
 pub(crate) mod function_queue;
+pub(crate) mod overload;
 pub(crate) mod sync;

@@ -16,6 +16,7 @@ use super::{Registered, Registry};
 use crate::api::listener::Listener;
 use crate::api::response;
 use crate::api::response::Body;
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::instances::standby::standby_state::StandbyState;
@@ -29,6 +30,7 @@ pub(crate) struct FunctionHandlers {
     /// The Function objects of a cluster, where that keeps the registry: changes are written there.
     objects: Option<Rc<FunctionObjects>>,
     settings: Arc<Settings>,
+    clock: Clock,
 }
 
 impl FunctionHandlers {
@@ -38,8 +40,9 @@ impl FunctionHandlers {
         registry: Rc<Registry>,
         objects: Option<Rc<FunctionObjects>>,
         settings: Arc<Settings>,
+        clock: Clock,
     ) -> Self {
-        Self { registry, objects, settings }
+        Self { registry, objects, settings, clock }
     }
 
     /// `GET /v1/functions`.
@@ -262,6 +265,15 @@ impl FunctionHandlers {
             });
             if let Some(message) = standby.message(with_lines) {
                 condition["message"] = message.into();
+            }
+            conditions.push(condition);
+        }
+        if let Some(overload) = self.registry.overload_state(registered, self.clock.now()) {
+            let status = if overload.0.is_some() { "True" } else { "False" };
+            let mut condition =
+                json!({ "type": "Overloaded", "status": status, "reason": overload.reason() });
+            if let Some(shortage) = overload.0 {
+                condition["message"] = shortage.to_string().into();
             }
             conditions.push(condition);
         }

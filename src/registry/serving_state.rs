@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::{Registered, Registry};
+use crate::clock::Nanos;
 use crate::instances::standby::standby_state::StandbyState;
+use crate::queue::overload::Shortage;
 
 /// The state of the version of a function that serves.
 #[derive(Clone, Debug)]
@@ -24,7 +26,28 @@ pub(crate) struct ServingState {
     pub standby: Option<StandbyState>,
 }
 
+/// Whether more comes than a function can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverloadState(pub(crate) Option<Shortage>);
+
+impl OverloadState {
+    /// The reason of the condition `Overloaded`.
+    pub(crate) fn reason(self) -> &'static str {
+        self.0.map_or("NothingRefused", Shortage::reason)
+    }
+}
+
 impl Registry {
+    /// Whether more comes than the version of a function can do that serves; `None` where it has never refused a call
+    /// for that, and is to drop none.
+    pub(crate) fn overload_state(&self, registered: &Registered, now: Nanos) -> Option<OverloadState> {
+        let versions = self.versions.all();
+        let version = registered.serving.and_then(|version| versions.get(&version))?;
+        let state = version.function.queue.overload.state(now);
+        let state = state.or(version.function.spec.drop_unreachable.then_some(None));
+        state.map(OverloadState)
+    }
+
     /// The state of the version of a function that serves.
     pub(crate) fn serving_state(&self, registered: &Registered) -> ServingState {
         let mut state = ServingState {

@@ -13,6 +13,7 @@ use super::execution::{Execution, Invocation};
 use super::execution_error::ExecutionError;
 use crate::clock::{NANOS_PER_MS, Nanos};
 use crate::error::{ErrorCode, ErrorSource};
+use crate::queue::overload::Shortage;
 
 /// Longest that a client can wait for an answer, whatever the function allows.
 const WAITED_FOR_MS_MAX: u32 = 300_000;
@@ -115,6 +116,18 @@ impl Execution {
         };
         let text = format!("{why}; nothing was begun, so it may be sent again");
         ExecutionError::new(ErrorCode::DeadlineUnreachable, text)
+    }
+
+    /// The same for the condition of its function.
+    #[must_use]
+    pub(crate) fn shortage(&self, needed_ms: Option<NonZeroU32>, now: Nanos) -> Shortage {
+        match needed_ms {
+            Some(needed) => Shortage::TooLate {
+                left_ms: self.deadline.saturating_sub(now) / NANOS_PER_MS,
+                needed_ms: needed.get().into(),
+            },
+            None => Shortage::TooShort { limit_ms: self.time_limit.ns() / NANOS_PER_MS },
+        }
     }
 
     /// The outcome of a failed attempt that was answered at `answered`. A function that says that its time is over

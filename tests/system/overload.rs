@@ -54,6 +54,15 @@ fn a_call_whose_turn_comes_too_late_is_not_begun_and_may_be_sent_again() {
         &["X-Timeout-Ms", "nothing was begun", "takes up to 1"],
     );
     assert_eq!((answer.header("x-attempts"), answer.header("retry-after")), (Some("0"), Some("1")));
+    let function = server.function("slow");
+    let conditions = function["status"]["conditions"].as_array().unwrap();
+    let condition = conditions.iter().find(|one| one["type"] == "Overloaded").expect("the condition");
+    assert_eq!(
+        (condition["status"].as_str(), condition["reason"].as_str()),
+        (Some("True"), Some("DeadlineUnreachable"))
+    );
+    let message = condition["message"].as_str().unwrap();
+    assert!(message.contains("were left when its turn came, and the function takes up to 1"), "{message}");
     // The next one, which has the time, is begun in its place.
     let next = endpoint.next();
     assert_eq!(next.body, "{\"input\":\"patient\"}");

@@ -8,7 +8,7 @@ use crate::instance::InstanceProblem;
 use crate::instances::standby::standby_state::StandbyState;
 use crate::kubernetes::template::{FUNCTION, MANAGED_BY, PICOFAAS};
 use crate::registry::invalid_spec::InvalidSpec;
-use crate::registry::serving_state::ServingState;
+use crate::registry::serving_state::{OverloadState, ServingState};
 
 /// The inputs of a status. They are cheap to collect and to compare: those of every function are compared once
 /// a second, and nothing more is done where they are the same.
@@ -18,6 +18,8 @@ pub(super) struct StatusInputs {
     pub generation: i64,
     /// The version that serves; `None` where no version ever was valid.
     pub state: Option<ServingState>,
+    /// Whether more comes than it can do, where that is told.
+    pub overload: Option<OverloadState>,
     /// The problem for which an instance did not start.
     pub problem: Option<Arc<InstanceProblem>>,
     /// The reason that the last specification is not served.
@@ -36,6 +38,7 @@ impl PartialEq for StatusInputs {
         same_trouble
             && standby(self) == standby(other)
             && self.generation == other.generation
+            && self.overload == other.overload
             && served(self) == served(other)
             && self.invalid == other.invalid
     }
@@ -145,6 +148,10 @@ impl FunctionStatus {
                 .map_or(("ReserveKept", None), |(reason, message)| (*reason, Some(message.as_str())));
             ("StandbyReady", told.is_none(), reason, message)
         });
+        let shortage = inputs.overload.and_then(|overload| overload.0).map(|shortage| shortage.to_string());
+        let of_overload = inputs
+            .overload
+            .map(|overload| ("Overloaded", shortage.is_some(), overload.reason(), shortage.as_deref()));
         let condition = |(kind, holds, reason, message): (&str, bool, &str, Option<&str>)| {
             let status = if holds { "True" } else { "False" };
             let same = before.conditions.iter().find(|before| before.kind == kind && before.status == status);
@@ -162,7 +169,7 @@ impl FunctionStatus {
             replicas: pods.map(|(replicas, _)| replicas),
             ready: pods.map(|(_, ready)| ready),
             selector: format!("{MANAGED_BY}={PICOFAAS},{FUNCTION}={name}"),
-            conditions: all.into_iter().chain(of_standby).map(condition).collect(),
+            conditions: all.into_iter().chain(of_standby).chain(of_overload).map(condition).collect(),
         }
     }
 
@@ -199,6 +206,7 @@ fn cut(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::overload::Shortage;
 
     fn inputs(ready: u32) -> StatusInputs {
         let state = ServingState {
@@ -210,7 +218,7 @@ mod tests {
             rolling: false,
             standby: None,
         };
-        StatusInputs { generation: 4, state: Some(state), problem: None, invalid: None }
+        StatusInputs { generation: 4, state: Some(state), overload: None, problem: None, invalid: None }
     }
 
     #[test]
@@ -249,5 +257,27 @@ mod tests {
         let valid =
             status["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Valid");
         assert_eq!(valid.unwrap()["message"], "timeoutMs: must be");
+    }
+
+    #[test]
+    fn a_function_that_drops_calls_says_so_and_that_it_does_not_any_more() {
+        let with = |shortage| StatusInputs { overload: Some(OverloadState(shortage)), ..inputs(1) };
+        let late = Shortage::TooLate { left_ms: 4, needed_ms: 7 };
+        assert!(with(Some(late)) != with(None) && with(None) != inputs(1));
+        assert!(with(Some(late)) == with(Some(late)));
+        let told = |inputs: &StatusInputs| -> Option<Value> {
+            let status = FunctionStatus::of_inputs("f", inputs, &FunctionStatus::default(), "t").patch();
+            let all = status["status"]["conditions"].as_array().unwrap();
+            all.iter().find(|one| one["type"] == "Overloaded").cloned()
+        };
+        let overloaded = told(&with(Some(late))).unwrap();
+        assert_eq!(
+            (&overloaded["status"], &overloaded["reason"]),
+            (&json!("True"), &json!("DeadlineUnreachable"))
+        );
+        assert!(overloaded["message"].as_str().unwrap().contains("up to 7 ms"));
+        let calm = told(&with(None)).unwrap();
+        assert_eq!((&calm["status"], &calm["reason"]), (&json!("False"), &json!("NothingRefused")));
+        assert_eq!(told(&inputs(1)), None);
     }
 }

@@ -71,6 +71,8 @@ impl FunctionObjects {
             let inputs = StatusInputs {
                 generation: known.generation,
                 state: registered.map(|registered| self.registry.serving_state(registered)),
+                overload: registered
+                    .and_then(|registered| self.registry.overload_state(registered, self.clock.now())),
                 problem: registered.and_then(|registered| registered.wanted.problem.load_full()),
                 invalid: known.invalid.clone(),
             };
