@@ -237,7 +237,7 @@ mod tests {
             line.push(&mut executions, index);
             line.audit(&executions);
         }
-        assert!(line.heap.len() > 0 && line.list.len() > 0, "one of the two was not used");
+        assert!(line.heap.len() > 0 && !line.list.is_empty(), "one of the two was not used");
         let mut at = None;
         let all = std::iter::from_fn(|| {
             at = line.before(&executions, at);

@@ -10,7 +10,7 @@ use hyper::http::request::Parts;
 
 use super::super::Gateway;
 use super::super::admit::{Checked, lost};
-use super::{Arrived, WebCall};
+use super::{ArrivedRequest, WebCall};
 use crate::api::call_headers::CallHeaders;
 use crate::api::response::{Body, web};
 use crate::api::web::preference::PREFER;
@@ -32,7 +32,7 @@ impl Gateway {
         let kind = if has_none { RequestBody::None } else { RequestBody::Whole };
         let payload = self.read_kept(call, body).await?;
         let call_headers = CallHeaders::read(&parts.headers);
-        let Arrived { entry, timeout_ms } = self.arrive(call, &call_headers)?;
+        let ArrivedRequest { entry, timeout_ms } = self.arrive(call, &call_headers)?;
         // The wish is granted, and no business of the function.
         let mut headers = parts.headers.clone();
         headers.remove(PREFER);

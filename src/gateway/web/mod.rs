@@ -49,7 +49,7 @@ struct WebCall<'a> {
 }
 
 /// A request whose body has been read, or is to be passed on.
-struct Arrived {
+struct ArrivedRequest {
     /// The function as it is now: it may have been replaced while the body came.
     entry: Rc<FunctionEntry>,
     timeout_ms: Option<u64>,
@@ -88,12 +88,12 @@ impl Gateway {
 
     /// The last checks of a request before it becomes an execution. Between them and the push of its ticket nothing is
     /// awaited, so the queue that is found now is still used.
-    fn arrive(&self, call: &WebCall<'_>, headers: &CallHeaders<'_>) -> Result<Arrived, ApiError> {
+    fn arrive(&self, call: &WebCall<'_>, headers: &CallHeaders<'_>) -> Result<ArrivedRequest, ApiError> {
         let entry = self.resolve(call.address.name)?;
         self.check_draining().map_err(|refused| call.refuse(refused))?;
         let timeout_ms = headers.timeout_ms();
         let timeout_ms = timeout_ms.map_err(|error| call.refuse((RejectReason::Invalid, error)))?;
-        Ok(Arrived { entry, timeout_ms })
+        Ok(ArrivedRequest { entry, timeout_ms })
     }
 }
 

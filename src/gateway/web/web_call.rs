@@ -11,7 +11,7 @@ use hyper::{Response, Version};
 use super::super::Gateway;
 use super::super::admit::{Checked, lost};
 use super::super::waiting::Waiting;
-use super::{Arrived, WebCall};
+use super::{ArrivedRequest, WebCall};
 use crate::api::call_headers::CallHeaders;
 use crate::api::response::{Body, web};
 use crate::api::web::fields;
@@ -59,7 +59,7 @@ impl Gateway {
             RequestBody::Known(_) | RequestBody::Chunked => (Bytes::new(), Some(body)),
         };
         let headers = CallHeaders::read(&parts.headers);
-        let Arrived { entry, timeout_ms } = self.arrive(call, &headers).map_err(ApiError::closing)?;
+        let ArrivedRequest { entry, timeout_ms } = self.arrive(call, &headers).map_err(ApiError::closing)?;
         let refused = |refused| call.refuse(refused).closing();
         let place = upgrade.as_ref().map(|_| self.take_upgrade_place(&entry)).transpose().map_err(refused)?;
         let (reply, replied) = oneshot::channel();

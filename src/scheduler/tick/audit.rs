@@ -6,6 +6,7 @@ use super::{ExecutionState, Nanos, ScheduledExecution, Scheduler, Ticket, Versio
 use crate::scheduler::scheduled_version::{InstanceState, ScheduledVersion};
 
 /// A change of a line.
+#[derive(Clone, Copy)]
 pub(crate) enum LineStep {
     /// One has come, or come back.
     Joined { version: VersionIndex, execution: ScheduledExecution, is_again: bool },
