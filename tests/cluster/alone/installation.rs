@@ -62,11 +62,16 @@ impl Installation {
         until_led(self.operators);
     }
 
+    /// A client of the process that serves: after an end of one the node may lead nowhere for a moment, also when others
+    /// were led to the next one already.
     pub(super) fn client(&self) -> Client {
+        until_led(self.clients);
         Client::connect(self.clients)
     }
 
+    /// As [`client`](Self::client), at the management listener.
     pub(super) fn operator(&self) -> Client {
+        until_led(self.operators);
         Client::connect(self.operators)
     }
 
