@@ -157,9 +157,15 @@ fn numbers<'d>(schema: &'d Value, path: &str, found: &mut Vec<(String, &'d Value
     }
 }
 
-/// Numbers that follow another field where they are left out, which no `default` can say, or are no limit then.
-const HAVE_NO_DEFAULT: [&str; 5] =
-    ["attemptTimeoutMs", "instanceConcurrency", "standby.max", "web.maxStreamMs", "web.maxBodyBytes"];
+/// Numbers that follow another field where they are left out, which no `default` can say, or that mean nothing then.
+const HAVE_NO_DEFAULT: [&str; 6] = [
+    "attemptTimeoutMs",
+    "headroom",
+    "instanceConcurrency",
+    "standby.max",
+    "web.maxStreamMs",
+    "web.maxBodyBytes",
+];
 
 #[test]
 fn the_ranges_and_defaults_of_the_document_are_those_of_the_registry() {

@@ -115,7 +115,6 @@ impl Simulation {
         let Some(command) = self.gateways[gateway].inbox.pop_front() else { return false };
         let ticket = ticket_of(command);
         let in_time = self.dice.one_in(2);
-        let streams = self.dice.one_in(6);
         let Some(execution) = self.gateways[gateway].execution(ticket) else {
             assert!(!matches!(command, GatewayCommand::Run { .. }), "{command:?} is stale");
             return true;
@@ -126,9 +125,11 @@ impl Simulation {
             {
                 self.saw("left undone");
             }
-            GatewayCommand::Run { .. } => {
+            GatewayCommand::Run { instance, .. } => {
                 execution.attempt_open = true;
-                execution.outlives_deadline = streams;
+                // A function whose answers may go on has no gate.
+                let may_stream = !self.control.versions[&instance.version].limits.drop_unreachable;
+                execution.outlives_deadline = may_stream && self.dice.one_in(6);
                 if execution.terminal {
                     self.saw("cancel raced a run");
                     self.finish(ticket);
