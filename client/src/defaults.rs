@@ -39,6 +39,8 @@ fn with_defaults(spec: &OrderedValue) -> OrderedValue {
             default(&mut fields, key, value);
         }
     }
+    let drops = field(&fields, "dropUnreachable") == Some(&OrderedValue::Bool(true));
+    default(&mut fields, "queueOrder", OrderedValue::text(if drops { "DEADLINE" } else { "FIFO" }));
     let requests =
         OrderedValue::object([("cpu", OrderedValue::text("50m")), ("memory", OrderedValue::text("64Mi"))]);
     overlay(&mut fields, "resources", OrderedValue::object([("requests", requests)]));
@@ -103,7 +105,7 @@ mod tests {
     use super::*;
 
     const THERE: &str = r#"{"name":"a","attemptTimeoutMs":5000,"concurrency":8,"executionMode":"WARM","idleTimeoutMs":300000,
-        "image":"i","instanceConcurrency":8,"maxQueueMs":3600000,"maxRetries":3,"queueSize":100,
+        "image":"i","instanceConcurrency":8,"maxQueueMs":3600000,"maxRetries":3,"queueOrder":"FIFO","queueSize":100,
         "replicas":{"max":4,"min":1},"resources":{"limits":{"cpu":"1"},"requests":{"cpu":"50m","memory":"64Mi"}},
         "retryBackoffMs":100,"retryMaxBackoffMs":5000,"timeoutMs":5000,"status":{"ready":1}}"#;
     const GIVEN: &str = r#"{"executionMode":"WARM","image":"i","timeoutMs":5000,"concurrency":8,"resources":{"limits":{"cpu":"1"}},"env":null}"#;

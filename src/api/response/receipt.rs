@@ -173,7 +173,7 @@ pub(super) fn push_timing(text: &mut impl BufMut, timestamps: &Timestamps) {
 
 /// Writes `, cold-asked;dur=0.012, cold-created;dur=…`, as far as they are known.
 #[cold]
-fn push_cold_phases(text: &mut impl BufMut, phases: ColdPhases) {
+pub(super) fn push_cold_phases(text: &mut impl BufMut, phases: ColdPhases) {
     for (at, ns) in phases.known() {
         text.put_slice(BEFORE_COLD_PHASES[at]);
         push_milliseconds(text, ns);

@@ -5,7 +5,7 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRAILER, VARY};
 
 use super::body::Body;
-use super::receipt::{X_ATTEMPTS, X_EXECUTION_ID, attempts, insert_text, push_timing};
+use super::receipt::{X_ATTEMPTS, X_EXECUTION_ID, attempts, insert_text, push_cold_phases, push_timing};
 use super::{JSON, X_COLD_START, X_ERROR_SOURCE, default_retry_after, push_output, retry_after, status_code};
 use crate::api::web::preference::{PREFERENCE_APPLIED, RESPOND_ASYNC};
 use crate::clock::Nanos;
@@ -118,6 +118,9 @@ fn push_receipt(headers: &mut HeaderMap, id: ExecutionId, execution: &Execution)
         timestamps.ended = timestamps.first_byte;
     }
     push_timing(&mut timing, &timestamps);
+    if let Some(cold) = execution.cold_phases() {
+        push_cold_phases(&mut timing, cold);
+    }
     insert_text(headers, SERVER_TIMING, timing.freeze());
     if execution.cold_start {
         headers.insert(X_COLD_START, HeaderValue::from_static("true"));
