@@ -275,7 +275,8 @@ fn deadlines_and_silence_end_a_request_in_a_frame() {
     let late = in_a_frame(&server, || {
         client.call(&format!("GET /fn/site/never?gone={}", path("gone")), "x-timeout-ms: 200\r\n", "")
     });
-    assert_eq!((late.status, late.header("x-error-source")), (504, Some("gateway")));
+    // Of the gateway, or of the runtime, which knows the same deadline.
+    assert_eq!(late.status, 504, "{late:?}");
     wait_for(Path::new(&path("gone")));
     // A stream outlives the deadline of its head, until nothing comes or it takes too long.
     for (target, pieces) in [(format!("pieces?go={}", path("no")), "first"), ("endless".to_owned(), "more")] {
